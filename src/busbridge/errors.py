@@ -1,0 +1,234 @@
+"""Every error busbridge raises, in families by what the caller can do about it.
+
+`BusbridgeError` is the root. Errors build their own message from typed fields: what happened, where, what to do next.
+No error of a broker's client crosses a transport; it is the `__cause__` of one of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AccessRefused",
+    "BusbridgeError",
+    "ClosedError",
+    "ConfigurationError",
+    "ContractError",
+    "Fault",
+    "InvalidEnvelope",
+    "InvalidMessage",
+    "Location",
+    "MessageRefused",
+    "MissingExtra",
+    "NotHandled",
+    "OutcomeUnknown",
+    "PositionLost",
+    "SourceEnded",
+    "StaleDelivery",
+    "TopologyMismatch",
+    "TransportError",
+    "Unavailable",
+    "UnknownContract",
+    "UnknownVersion",
+]
+
+
+class BusbridgeError(Exception):
+    """The root of all errors of this library."""
+
+
+# Fix the code or the configuration.
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a configuration: the file and line where there is one, and the path of keys that leads there."""
+
+    path: tuple[str | int, ...] = ()
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.file and self.line else self.file or ""
+        keys = ".".join(str(key) for key in self.path)
+        return f"{where}: {keys}" if where and keys else where or keys
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a configuration or a service, and what would be right."""
+
+    problem: str
+    location: Location = Location()
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.location}: {self.problem}" if str(self.location) else self.problem
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class ConfigurationError(BusbridgeError):
+    """The configuration, or a service joined with it, is wrong. Carries every fault found, not the first."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        super().__init__("\n".join([f"{count} in the configuration:", *(f"  {fault}" for fault in self.faults)]))
+
+
+class MissingExtra(BusbridgeError):
+    """A transport is asked for whose extra is not installed."""
+
+    def __init__(self, scheme: str, known: Sequence[str], extra: str | None = None) -> None:
+        self.scheme = scheme
+        self.extra = extra
+        remedy = f"install it: pip install 'busbridge[{extra}]'" if extra else f"known schemes: {', '.join(known)}"
+        super().__init__(f"no transport is installed for {scheme}:// ({remedy})")
+
+
+class ContractError(BusbridgeError, TypeError):
+    """A contract class, its metadata or its upcasters are wrong. Raised where the class is defined."""
+
+
+class TopologyMismatch(BusbridgeError):
+    """Something exists on the broker with other properties than the configuration declares. Nothing was changed."""
+
+    def __init__(self, what: str, differences: Sequence[str]) -> None:
+        self.what = what
+        self.differences = tuple(differences)
+        listed = "; ".join(self.differences)
+        super().__init__(f"{what} exists, but differs from the configuration: {listed}")
+
+
+class AccessRefused(BusbridgeError):
+    """The broker refused user, password, certificate or permission. Not retried. Never names the password."""
+
+    def __init__(self, broker: str, user: str | None, detail: str) -> None:
+        self.broker = broker
+        self.user = user
+        who = f"user {user!r}" if user else "the client"
+        super().__init__(f"{broker} refused {who}: {detail}")
+
+
+# Try again later.
+
+
+class TransportError(BusbridgeError):
+    """The connection to a broker failed in a way that may pass."""
+
+
+class Unavailable(TransportError):
+    """The broker could not be reached within the declared time."""
+
+    def __init__(self, broker: str, seconds: float, detail: str) -> None:
+        self.broker = broker
+        self.seconds = seconds
+        super().__init__(f"{broker} could not be reached for {seconds:g} s; the last attempt said: {detail}")
+
+
+class PositionLost(BusbridgeError):
+    """The position a subscription had reached is no longer in the stream. The subscription stops until the operator chooses."""
+
+    def __init__(self, subscription: str, stream: str, partition: int, committed: int, low: int, high: int) -> None:
+        self.subscription = subscription
+        self.stream = stream
+        self.partition = partition
+        self.committed = committed
+        self.low = low
+        self.high = high
+        super().__init__(
+            f"subscription {subscription!r} had reached offset {committed} of {stream}[{partition}], "
+            f"but the log holds {low} to {high}: what lies between would be skipped in silence. "
+            f"Decide where to go on and commit that offset for the group"
+        )
+
+
+# A message that can't be published: permanent for that message, the rest goes on.
+
+
+class MessageRefused(BusbridgeError):
+    """The broker, or the transport before it, definitely did not take the message.
+
+    `reason` is one of `unroutable`, `too_large`, `not_allowed`, `no_destination`, `overflow`, `invalid`.
+    """
+
+    def __init__(self, reason: str, destination: str, detail: str) -> None:
+        self.reason = reason
+        self.destination = destination
+        self.detail = detail
+        super().__init__(f"{destination} refused the message ({reason}): {detail}")
+
+
+class OutcomeUnknown(BusbridgeError):
+    """The deadline passed between write and confirm: the broker may own the message, or not. Resend it with the same id."""
+
+    def __init__(self, destination: str, detail: str) -> None:
+        self.destination = destination
+        self.detail = detail
+        super().__init__(f"it is unknown whether {destination} took the message: {detail}")
+
+
+# A message that can't be handled: it becomes a dead letter.
+
+
+class InvalidEnvelope(BusbridgeError):
+    """What arrived is no CloudEvent and the destination assumes no contract, or a required attribute is missing."""
+
+
+class InvalidMessage(BusbridgeError):
+    """The body does not fit its contract. The cause is pydantic's error, or the upcaster's."""
+
+
+class UnknownContract(BusbridgeError):
+    """The message is of a contract that this service does not know."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"contract {name!r} is not known here")
+
+
+class UnknownVersion(BusbridgeError):
+    """The message is of a version that this service can neither handle, lift nor read."""
+
+    def __init__(self, name: str, version: int | None, known: Sequence[int]) -> None:
+        self.name = name
+        self.version = version
+        self.known = tuple(known)
+        listed = ", ".join(str(each) for each in self.known)
+        what = f"version {version} of {name!r}" if version is not None else f"a version of {name!r} that is not stated"
+        super().__init__(f"{what} can't be read here; known: {listed}")
+
+
+class NotHandled(BusbridgeError):
+    """The message is of a contract that the subscription has no handler for."""
+
+    def __init__(self, name: str, subscription: str) -> None:
+        self.name = name
+        self.subscription = subscription
+        super().__init__(f"subscription {subscription!r} has no handler for {name!r}")
+
+
+# Endings: closed by you, ended by the peer or by a drain, or stale.
+
+
+class ClosedError(BusbridgeError):
+    """The bus, transport or source was closed by its owner and is used again."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} is closed")
+
+
+class SourceEnded(BusbridgeError):
+    """A draining source has handed over everything it held. A signal, not a failure."""
+
+
+class StaleDelivery(BusbridgeError):
+    """A delivery of a lost session can't be settled: the broker hands the message over again. No other message is touched."""
+
+    def __init__(self, delivery: str) -> None:
+        super().__init__(f"{delivery} belongs to a session that is gone; the message will be delivered again")

@@ -1,0 +1,122 @@
+"""Topology as data: what must exist on a broker, computed from the configuration, applied or verified by a transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(StrEnum):
+    """What a destination is."""
+
+    QUEUE = "queue"
+    """One of many workers gets each message."""
+    TOPIC = "topic"
+    """Every subscription gets a copy."""
+    STREAM = "stream"
+    """Kept, ordered per key, read again at will."""
+
+
+class Unrouted(StrEnum):
+    """What publishing to a topic that no subscription matches means (T16)."""
+
+    ERROR = "error"
+    IGNORE = "ignore"
+
+
+class Others(StrEnum):
+    """What happens to a message of a contract that the subscription has no handler for."""
+
+    DISCARD = "discard"
+    """Counted, named `not_handled`, gone."""
+    DEAD_LETTER = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A named place messages go. `physical` is its name on the broker."""
+
+    name: str
+    kind: Kind
+    transport: str
+    physical: str
+    provision: bool = True
+    """False: it exists already; it is verified, never created."""
+    durable: bool = True
+    """False: it and its messages may go when the broker restarts or nobody subscribes."""
+    ordered: bool = False
+    """Order per key is promised. Always true for a stream; on a queue it costs a fixed number of shards."""
+    partitions: int | None = None
+    """Of a stream, or shards of an ordered queue. Fixed at creation. None: the transport's default."""
+    replication: int | None = None
+    retention: timedelta | None = None
+    compaction: bool = False
+    max_length: int | None = None
+    """Messages a queue holds; beyond it a publish is refused (`overflow`)."""
+    ttl: timedelta | None = None
+    """How long a queue keeps an unread message before it becomes a dead letter with reason `expired`."""
+    unrouted: Unrouted | None = None
+    """Of a topic. None: error while no subscription of it is provisioned, ignore after."""
+    assume: str | None = None
+    """`name@version`: the contract of bodies that carry no attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartAt:
+    """Where a new subscription of a stream begins; `at` is `earliest`, `latest`, an offset of every partition, or a time."""
+
+    at: str | int | datetime = "earliest"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a subscription takes from a topic: a routing key pattern (`*` one word, `#` any number), or headers that must match."""
+
+    pattern: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    match_all: bool = True
+    """Of headers: all must be equal, or any."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPlan:
+    """A named place of a service at one destination, as the broker needs to know it."""
+
+    service: str
+    name: str
+    destination: Destination
+    bindings: tuple[Binding, ...] = ()
+    """Of a topic; no binding would take nothing."""
+    concurrency: int = 1
+    prefetch: int | None = None
+    """Deliveries handed over and not settled, at most. None: the transport's default."""
+    start: StartAt = StartAt()
+    ordered: bool = False
+    """Deliveries of one key are handled one after another, in order."""
+    durable: bool = True
+    """False: nothing is kept for it while nobody is connected."""
+    others: Others = Others.DEAD_LETTER
+    attempts: int = 3
+
+    @property
+    def group(self) -> str:
+        """The physical name shared by the replicas of a service: a queue of a topic, a consumer group of a stream."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def dead_letters(self) -> str:
+        """The physical name of the subscription's dead-letter place."""
+        return f"{self.service}.{self.name}.dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything one transport must provide for a configuration: of all services, so that no copy is lost (T16)."""
+
+    destinations: tuple[Destination, ...] = ()
+    subscriptions: tuple[SubscriptionPlan, ...] = ()

@@ -1,0 +1,91 @@
+"""The contract between the library and a broker: what an adapter implements, in one screen.
+
+Batch first: a transport takes a batch of entries and answers with an outcome for each; it hands over batches of
+deliveries and sends settlements in batches. One message is a batch of one.
+
+Every method runs on one event loop. Errors are those of `busbridge.errors`; a client's own exception never crosses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from busbridge.errors import Fault
+    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
+    from busbridge.transport._capabilities import Capabilities
+    from busbridge.transport._messages import Delivery, Entry, Outcome
+
+
+class Source(Protocol):
+    """Deliveries of one subscription in this process. One reader. It owns what it has fetched, not the task that waits (T5)."""
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Waits for at least one delivery and returns all that may be handed over now.
+
+        Never more unsettled at a time than the plan's prefetch. A cancelled wait loses nothing. Order: per key on ordered
+        destinations. Raises SourceEnded after `drain` when everything held has been handed over; ClosedError after
+        `close`; PositionLost, AccessRefused or TopologyMismatch when it can't go on by itself. A lost connection is not
+        raised: the transport reconnects and goes on.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Stops taking from the broker. What is held and must be handled for the sake of order is still handed over."""
+        ...
+
+    async def flush(self, seconds: float) -> bool:
+        """Waits until every settlement so far is with the broker, dead letters confirmed. False if `seconds` ran out."""
+        ...
+
+    async def close(self) -> None:
+        """Leaves: sends what is settled, gives back what is not. Ends within a few seconds, also without a broker.
+
+        Twice is fine. Wakes a blocked `receive` with ClosedError.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """One broker, as one process uses it. Found by entry point group `busbridge.transports`; its name is the URL's scheme."""
+
+    capabilities: ClassVar[Capabilities]
+    header_prefix: ClassVar[str]
+    """What CloudEvents attributes are written with: `ce_` on Kafka, `ce-` on AMQP."""
+
+    def __init__(self, settings: TransportSettings) -> None: ...
+
+    @classmethod
+    def check(cls, settings: TransportSettings) -> Iterable[Fault]:
+        """What is wrong with the settings, without connecting; locations are relative to the transport's own keys."""
+        ...
+
+    async def open(self) -> None:
+        """Connects, waiting with jittered back-off up to `settings.patience`, then Unavailable; AccessRefused at once."""
+        ...
+
+    async def provision(self, topology: Topology) -> None:
+        """Creates what is declared, idempotently; verifies what exists or must not be created.
+
+        Raises TopologyMismatch naming the difference, AccessRefused, Unavailable. Nothing that exists is ever changed.
+        """
+        ...
+
+    async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
+        """Publishes all; returns the outcome of each, in the order of `entries`, once all are known or `seconds` ran out.
+
+        Entries of one key and destination are confirmed in order. What a lost connection left unconfirmed is sent again,
+        same bytes, same order, until the deadline; then it is unknown. Waits while too much is unconfirmed (T18). An entry
+        that is refused stops no other. Cancelling it leaves the outcomes unknown. Raises ClosedError, nothing else.
+        """
+        ...
+
+    async def subscribe(self, plan: SubscriptionPlan) -> Source:
+        """Begins to take deliveries. The topology was provisioned before. Raises as `provision`."""
+        ...
+
+    async def close(self) -> None:
+        """Flushes and leaves, sources first. Twice is fine. Ends within a few seconds, also under a blocked connection."""
+        ...
