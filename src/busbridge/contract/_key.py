@@ -1,0 +1,72 @@
+"""The key of a message: the text that decides its partition, so that what belongs together stays in order."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import Enum
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias, get_args, get_origin
+from uuid import UUID
+
+from typing_extensions import TypeAliasType
+
+from busbridge.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbridge.contract._base import Contract
+
+KeyOf: TypeAlias = "Callable[[Contract], str | None]"
+"""The key of a message, None for a contract without one. InvalidMessage when the field is empty."""
+
+KEY_TYPES = "str, int, UUID, date, or an Enum or Literal of str or int"
+
+
+def key_text(annotation: Any) -> Callable[[Any], str] | None:
+    """What turns a value of this type into its one canonical text. None: values that are equal may differ as text."""
+    kind = _plain(annotation)
+    if get_origin(kind) is Literal:
+        return str if all(_is_text_or_number(type(each)) for each in get_args(kind)) else None
+    if not isinstance(kind, type):
+        return None
+    if issubclass(kind, Enum):
+        return _enum_text if all(_is_text_or_number(type(each.value)) for each in kind) else None
+    if issubclass(kind, date) and not issubclass(kind, datetime):
+        return date.isoformat
+    return str if _is_text_or_number(kind) or issubclass(kind, UUID) else None
+
+
+def key_of(field: str, text: Callable[[Any], str], ref: str) -> KeyOf:
+    """The getter of a keyed contract, made once and called for each message."""
+    value = attrgetter(field)
+
+    def key(message: Contract) -> str:
+        found = text(value(message))
+        if not found:
+            raise InvalidMessage(f"{ref}: the key field {field!r} is empty, so the message has no place in any order")
+        return found
+
+    return key
+
+
+def no_key(_message: Contract) -> None:
+    """The getter of a contract without a key."""
+
+
+def _plain(annotation: Any) -> Any:
+    while True:
+        if isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif isinstance(annotation, TypeAliasType):
+            annotation = annotation.__value__
+        else:
+            return annotation
+
+
+def _is_text_or_number(kind: type) -> bool:
+    return issubclass(kind, str) or (issubclass(kind, int) and kind is not bool)
+
+
+def _enum_text(member: Enum) -> str:
+    return str(member.value)

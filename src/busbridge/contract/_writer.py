@@ -1,0 +1,42 @@
+"""Writing a message of a contract."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, final
+
+from busbridge.contract._base import info_of
+from busbridge.contract._key import key_of, key_text, no_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbridge.contract._base import Contract
+    from busbridge.contract._key import KeyOf
+
+
+@final
+class Writer:
+    """What publishing needs of a contract: the body and the key of a message. Made once, used for each message."""
+
+    __slots__ = ("body", "contract", "info", "key")
+
+    body: Callable[[Contract], bytes]
+    """The message as plain JSON that the contract reads back. pydantic's error when it no longer fits the contract."""
+    key: KeyOf
+
+    def __init__(self, contract: type[Contract]) -> None:
+        self.contract = contract
+        self.info = info_of(contract)
+        self.body = partial(contract.__pydantic_serializer__.to_json, by_alias=True, round_trip=True, warnings="error")
+        self.key = self._key()
+
+    def _key(self) -> KeyOf:
+        if self.info.key is None:
+            return no_key
+        text = key_text(self.contract.model_fields[self.info.key].annotation)
+        assert text, "the class statement checked it"
+        return key_of(self.info.key, text, self.info.ref)
+
+    def __repr__(self) -> str:
+        return f"<Writer of {self.info.ref}>"
