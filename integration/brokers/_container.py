@@ -1,0 +1,154 @@
+"""A container with fixed host ports, and what can befall it."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from integration.brokers._docker import containers_with, docker
+from integration.brokers._errors import DockerError
+from integration.brokers._progress import say
+
+SET_LABEL = "busbridge.broker-set"
+BROKER_LABEL = "busbridge.broker"
+URL_LABEL = "busbridge.broker-url"
+_PORTS_LABEL = "busbridge.broker-ports"
+_STOP_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a container is made of. `ports` maps a port of 127.0.0.1 to one inside; `files` a path inside to its text."""
+
+    broker: str
+    url: str
+    image: str
+    ports: dict[int, int]
+    environment: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@final
+class Container:
+    """A container by its id. Every method blocks until the engine has done it, and raises DockerError if it cannot."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, container_id: str) -> None:
+        self.id = container_id
+
+    @classmethod
+    def create(cls, specification: Specification, set_name: str) -> Container:
+        """A started container of that set. It is removed again if it cannot be started."""
+        name = f"{set_name}-{specification.broker}-{secrets.token_hex(3)}"
+        # The host name is part of a RabbitMQ node's name, and so of where its data lies: it must outlive the container's run.
+        options = ["--name", name, "--hostname", name.replace(".", "-"), *_label_options(specification, set_name)]
+        for outside, inside in specification.ports.items():
+            options += ["--publish", f"127.0.0.1:{outside}:{inside}"]
+        for key, value in specification.environment.items():
+            options += ["--env", f"{key}={value}"]
+        container = cls(docker("create", *options, specification.image, timeout=900))
+        container._put_and_start(specification.files)
+        return container
+
+    @classmethod
+    def publishing(cls, port: int) -> Container | None:
+        """The running container of this package that publishes that port of 127.0.0.1, if there is one."""
+        found = containers_with(f"publish={port}", f"label={SET_LABEL}")
+        return cls(found[0]) if found else None
+
+    def _put_and_start(self, files: dict[str, str]) -> None:
+        try:
+            for path, text in files.items():
+                self.put(path, text)
+            self.start()
+        except DockerError:
+            self.remove()
+            raise
+
+    def put(self, path: str, text: str) -> None:
+        """Writes a file inside, readable by everyone there: the broker's user has another id in each image."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            file.write_text(text)
+            file.chmod(0o644)
+            docker("cp", str(file), f"{self.id}:{path}")
+
+    def start(self) -> None:
+        """Starts it; no effect if it runs."""
+        docker("start", self.id)
+
+    def stop(self) -> None:
+        """Asks it to stop and waits; kills it after a minute."""
+        docker("stop", "--time", str(_STOP_SECONDS), self.id)
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        docker("kill", "--signal", "KILL", self.id)
+
+    def pause(self) -> None:
+        """Freezes its processes: its connections stay open and silent."""
+        docker("pause", self.id)
+
+    def unpause(self) -> None:
+        """Lets it go on."""
+        docker("unpause", self.id)
+
+    def run(self, *command: str) -> str:
+        """Runs a command inside and returns its standard output, stripped."""
+        return docker("exec", self.id, *command)
+
+    def label(self, name: str) -> str:
+        """The value of one of its labels."""
+        return docker("inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', self.id)
+
+    @property
+    def state(self) -> str:
+        """What the engine calls it: created, running, paused, exited."""
+        return docker("inspect", "--format", "{{.State.Status}}", self.id)
+
+    def port(self, inside: int) -> int:
+        """The port of 127.0.0.1 at which a port inside is published."""
+        form = f'{{{{(index (index .HostConfig.PortBindings "{inside}/tcp") 0).HostPort}}}}'
+        return int(docker("inspect", "--format", form, self.id))
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return docker("logs", "--tail", "20", self.id)
+
+    def remove(self) -> None:
+        """Removes it with its data, running or not."""
+        docker("rm", "--force", "--volumes", self.id)
+
+
+def _label_options(specification: Specification, set_name: str) -> list[str]:
+    labels = {
+        SET_LABEL: set_name,
+        BROKER_LABEL: specification.broker,
+        URL_LABEL: specification.url,
+        _PORTS_LABEL: ",".join(str(port) for port in specification.ports),
+    }
+    return [option for name, value in labels.items() for option in ("--label", f"{name}={value}")]
+
+
+def reserved_ports() -> set[int]:
+    """The ports of every container of this package, also of those that are stopped and will want theirs again."""
+    form = f'{{{{.Label "{_PORTS_LABEL}"}}}}'
+    lists = docker("ps", "--all", "--filter", f"label={_PORTS_LABEL}", "--format", form).split()
+    return {int(port) for ports in lists for port in ports.split(",")}
+
+
+def containers_of(set_name: str) -> list[Container]:
+    """Every container of the set, running or not."""
+    return [Container(found) for found in containers_with(f"label={SET_LABEL}={set_name}")]
+
+
+def remove_set(set_name: str) -> None:
+    """Removes every container of the set, saying how many there were."""
+    found = containers_with(f"label={SET_LABEL}={set_name}")
+    if found:
+        docker("rm", "--force", "--volumes", *found)
+    say(f"removed {len(found)} container(s) of set {set_name}")

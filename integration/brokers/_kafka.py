@@ -1,0 +1,94 @@
+"""Apache Kafka in a container: one node, broker and controller at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from integration.brokers._broker import Broker
+from integration.brokers._container import Container, Specification
+from integration.brokers._images import image_for
+from integration.brokers._kafka_settings import SecureListeners, plain_settings, secure_files, secure_settings
+from integration.brokers._ports import free_ports
+from integration.brokers._probes import kafka_answers
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import AdminClient
+
+    from integration.brokers._certificates import Certificates
+
+_SETTINGS_FILE = "/mnt/shared/config/server.properties"
+_ENVIRONMENT = {"KAFKA_HEAP_OPTS": "-Xmx512m -Xms256m"}
+
+
+@final
+class Kafka(Broker):
+    """A Kafka node; `url` is kafka://HOST:PORT, without TLS or a password.
+
+    Started with certificates, it has `secure` listeners as well. Its command-line tools, run inside by `exec`, reach it
+    at the same address as clients outside.
+    """
+
+    def __init__(self, url: str, container: Container | None, secure: SecureListeners | None = None) -> None:
+        super().__init__(url, container)
+        self.secure = secure
+
+    def answers(self) -> bool:
+        return kafka_answers(self.host, self.port)
+
+    @property
+    def bootstrap(self) -> str:
+        """HOST:PORT, as Kafka's own clients want it."""
+        return f"{self.host}:{self.port}"
+
+    def producer(self, **settings: Any) -> Producer:
+        """A bare producer; settings are librdkafka's with `_` for each dot."""
+        from confluent_kafka import Producer
+
+        return Producer(self._client_settings(settings))
+
+    def consumer(self, group: str, **settings: Any) -> Consumer:
+        """A bare consumer of that group, from the earliest message unless told otherwise; the caller closes it."""
+        from confluent_kafka import Consumer
+
+        return Consumer(self._client_settings({"group_id": group, "auto_offset_reset": "earliest", **settings}))
+
+    def admin(self, **settings: Any) -> AdminClient:
+        """A bare admin client."""
+        from confluent_kafka.admin import AdminClient
+
+        return AdminClient(self._client_settings(settings))
+
+    def _client_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        dotted = {name.replace("_", "."): value for name, value in settings.items()}
+        return {"bootstrap.servers": self.bootstrap, **dotted}
+
+    def tool(self, name: str, *arguments: str) -> str:
+        """Runs one of Kafka's own tools (`topics`, `console-consumer`, ...) inside, on this broker; returns what it prints."""
+        return self.exec(f"/opt/kafka/bin/kafka-{name}.sh", "--bootstrap-server", self.bootstrap, *arguments)
+
+    def add_scram_user(self, user: str, password: str) -> None:
+        """Creates the user for SCRAM-SHA-256 and SCRAM-SHA-512."""
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            entity = ("--entity-type", "users", "--entity-name", user)
+            self.tool("configs", "--alter", "--add-config", f"{mechanism}=[password={password}]", *entity)
+
+    def deny(self, user: str, kafka_topic: str) -> None:
+        """Takes every permission on a Kafka topic from that user (the others at secure listeners lose theirs with it)."""
+        self.tool("acls", "--add", "--deny-principal", f"User:{user}", "--operation", "All", "--topic", kafka_topic)
+
+
+def start_kafka(set_name: str, *, certificates: Certificates | None = None, settings: str = "") -> Kafka:
+    """A new Kafka, started but perhaps not ready yet; with certificates it has secure listeners.
+
+    `settings` are further lines of server.properties. Raises BrokersUnavailableError if there is no image, DockerError
+    if the container cannot be started.
+    """
+    image = image_for("kafka")
+    with free_ports(4 if certificates else 1) as (port, *rest):
+        secure = SecureListeners(*rest) if certificates else None
+        lines = secure_settings(port, secure) if secure else plain_settings(port)
+        files = {_SETTINGS_FILE: f"{lines}\n{settings}", **(secure_files(certificates) if certificates else {})}
+        ports = {published: published for published in (port, *rest)}
+        specification = Specification("kafka", f"kafka://127.0.0.1:{port}", image, ports, _ENVIRONMENT, files)
+        return Kafka(specification.url, Container.create(specification, set_name), secure)
