@@ -1,0 +1,94 @@
+"""The in-memory transport: the protocol over a broker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, Final, final
+
+from busbridge.errors import ClosedError, Fault, Location
+from busbridge.memory._broker import MemoryBroker
+from busbridge.routing import Kind
+from busbridge.transport import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from busbridge.memory._source import MemorySource
+    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
+    from busbridge.transport import Entry, Outcome
+
+_TURN: Final = 256
+"""Entries published between two turns of the event loop, so that a publisher that never waits starves nobody."""
+
+
+@final
+class MemoryTransport:
+    """A transport over `broker`, or over one of its own. Transports that share a broker see each other's messages."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        kinds=frozenset(Kind),
+        ordered_queues=True,
+        ephemeral=True,
+        header_routing=True,
+        max_length=True,
+        ttl=True,
+        compaction=True,
+        retention=True,
+        replayable=True,
+        positions=True,
+        survives_restart=False,
+        reports_unroutable=True,
+    )
+    header_prefix: ClassVar[str] = "ce-"
+
+    def __init__(self, settings: TransportSettings, broker: MemoryBroker | None = None) -> None:
+        self.broker = broker or MemoryBroker()
+        self._name = settings.name
+        self._sources: list[MemorySource] = []
+        self._since_turn = 0
+        self._closed = False
+
+    @classmethod
+    def check(cls, settings: TransportSettings) -> Iterable[Fault]:
+        """As `Transport.check`: there is no client that could take settings."""
+        for name in settings.client:
+            yield Fault(f"the memory transport has no client setting {name!r}", Location(("client", name)))
+
+    async def open(self) -> None:
+        """As `Transport.open`: there is nothing to wait for."""
+
+    async def provision(self, topology: Topology) -> None:
+        """As `Transport.provision`."""
+        self._check_open()
+        self.broker.provision(topology)
+
+    async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:  # noqa: ARG002 - at once
+        """As `Transport.publish`. Every outcome is known at once; none is ever unknown."""
+        self._check_open()
+        self._since_turn += len(entries)
+        if self._since_turn >= _TURN:
+            self._since_turn = 0
+            await asyncio.sleep(0)
+        publish = self.broker.publish
+        return [publish(entry) for entry in entries]
+
+    async def subscribe(self, plan: SubscriptionPlan) -> MemorySource:
+        """As `Transport.subscribe`."""
+        self._check_open()
+        source = self.broker.subscribe(plan, plan.prefetch or self.capabilities.default_prefetch)
+        self._sources.append(source)
+        return source
+
+    async def close(self) -> None:
+        """As `Transport.close`."""
+        self._closed = True
+        while self._sources:
+            await self._sources.pop().close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(repr(self))
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<MemoryTransport {self._name!r}, {state}, {len(self._sources)} sources>"
