@@ -10,9 +10,10 @@ from busbridge.memory._group import Group
 from busbridge.memory._mailbox import Mailbox
 from busbridge.memory._quiescence import Place, Quiescence
 from busbridge.memory._source import MemorySource
-from busbridge.memory._stored import DeadLetter, Stored, refusal
+from busbridge.memory._stored import Stored, refusal
 from busbridge.memory._stream import Log
 from busbridge.memory._topic import Topic
+from busbridge.retry import PREFIX, Reason
 from busbridge.routing import Kind, Unrouted
 from busbridge.transport import CONFIRMED, Outcome, Position, Status
 
@@ -47,7 +48,7 @@ class MemoryBroker:
         self._max_bytes = max_bytes
         self._declared: dict[str, Destination] = {}
         self._holders: dict[str, _Holder] = {}
-        self._dead: dict[str, list[DeadLetter]] = {}
+        self._dead: dict[str, list[Stored]] = {}
         self._quiescence = Quiescence(self._places)
         self._sources: set[MemorySource] = set()
 
@@ -60,8 +61,8 @@ class MemoryBroker:
         """Waits, without polling, until nothing is outstanding: every consequence published on the way included."""
         await self._quiescence.settled()
 
-    def dead_letters(self, plan: SubscriptionPlan) -> list[DeadLetter]:
-        """What a subscription rejected, oldest first, with what expired in the queue it reads."""
+    def dead_letters(self, plan: SubscriptionPlan) -> list[Stored]:
+        """What a subscription rejected, then what expired in the queue it reads: as it was, the record after its headers."""
         if isinstance(queue := self._holders.get(plan.destination.physical), Mailbox):
             queue.peek()
         return [*self._dead.get(plan.dead_letters, ()), *self._dead.get(f"{plan.destination.physical}.dead", ())]
@@ -107,11 +108,12 @@ class MemoryBroker:
 
     def _queue(self, destination: Destination) -> Mailbox:
         place = f"{destination.physical}.dead"
+        record = ((f"{PREFIX}reason", Reason.EXPIRED.value), (f"{PREFIX}destination", destination.name))
         return Mailbox(
             destination.physical,
             self._quiescence,
             self._clock,
-            lambda stored: self._bury(place, stored, (("expired", destination.physical),)),
+            lambda stored: self._bury(place, stored, record),
             ordered=destination.ordered,
             max_length=destination.max_length,
             ttl=destination.ttl.total_seconds() if destination.ttl else None,
@@ -199,7 +201,7 @@ class MemoryBroker:
         return left
 
     def _bury(self, place: str, stored: Stored, record: Headers) -> None:
-        self._dead.setdefault(place, []).append(DeadLetter(stored.body, (*stored.headers, *record), stored.key))
+        self._dead.setdefault(place, []).append(Stored(stored.body, (*stored.headers, *record), stored.key))
 
     def _places(self) -> list[Place]:
         places: list[Place] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from busbridge.errors import MessageRefused
@@ -26,15 +25,9 @@ class Stored:
         self.sequence = 0
         self.redelivered = False
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message in a dead-letter place: its original bytes and key, its original headers followed by the record."""
-
-    body: bytes | None
-    headers: Headers
-    key: str | None
+    def __repr__(self) -> str:
+        size = "no body" if self.body is None else f"{len(self.body)} bytes"
+        return f"<Stored {size}, {len(self.headers)} headers>"
 
 
 def refusal(entry: Entry, limit: int) -> MessageRefused | None:

@@ -39,6 +39,7 @@ class MemoryTransport:
         survives_restart=False,
         reports_unroutable=True,
     )
+    system: ClassVar[str] = "memory"
     header_prefix: ClassVar[str] = "ce-"
 
     def __init__(self, settings: TransportSettings, broker: MemoryBroker | None = None) -> None:
