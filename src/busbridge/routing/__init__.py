@@ -1,5 +1,7 @@
 """Where things go: the YAML's model, routes, and the topology computed from it."""
 
+from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
+from busbridge.routing._load import Source, load
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._topology import (
     Binding,
@@ -14,13 +16,19 @@ from busbridge.routing._topology import (
 
 __all__ = [
     "Binding",
+    "Config",
     "Destination",
     "Kind",
     "Others",
+    "Route",
+    "RouteTarget",
+    "ServicePlan",
+    "Source",
     "StartAt",
     "SubscriptionPlan",
     "Tls",
     "Topology",
     "TransportSettings",
     "Unrouted",
+    "load",
 ]

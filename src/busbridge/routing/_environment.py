@@ -1,0 +1,155 @@
+"""Environment variables that override single keys: `BUSBRIDGE_TRANSPORTS__RABBITMQ__URL`.
+
+pydantic-settings takes the variables apart; which key is meant is found here, since a variable's name can tell neither
+letter case nor `-` and `.` from `_`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from pydantic import create_model
+from pydantic_settings import BaseSettings, EnvSettingsSource
+
+from busbridge.errors import Fault, Location
+from busbridge.routing._document import Document
+from busbridge.routing._faults import nearest
+from busbridge.routing._model import File
+from busbridge.routing._shape import Shape, keys_of, shape_of
+from busbridge.routing._values import Plain
+from busbridge.routing._yaml import value_from_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from busbridge.routing._config import KeyPath
+    from busbridge.routing._document import Node
+
+PREFIX: Final = "BUSBRIDGE_"
+_LEVEL: Final = "__"
+
+
+def overridden(document: Document, environ: Mapping[str, str]) -> Document:
+    """`document` with the keys that `environ` overrides replaced; a variable that fits no key is a fault."""
+    variables = {name.upper(): value for name, value in environ.items() if _is_override(name.upper())}
+    if not variables:
+        return document
+    overrides = _Overrides(document)
+    overrides.faults.extend(_clashes(variables))
+    overrides.take(_nested(variables), Shape(fields=keys_of(File)), document.data, ())
+    return overrides.document().over(document)
+
+
+def _is_override(name: str) -> bool:
+    """A name of several levels, or of a key at the top. Others (`BUSBRIDGE_HOME`) may be anybody's."""
+    rest = name.removeprefix(PREFIX)
+    return rest != name and (_LEVEL in rest or rest.lower() in File.model_fields)
+
+
+def _clashes(variables: Mapping[str, str]) -> Iterable[Fault]:
+    for name in variables:
+        inner = next((other for other in variables if other.startswith(name + _LEVEL)), None)
+        if inner is not None:
+            yield Fault(f"it and {inner} override the same key", _variable(name), "unset one of them")
+
+
+@final
+class _Variables(EnvSettingsSource):
+    """Leaves every value as text: a password of digits is no number, and the model decides what a key means."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
+        return value
+
+
+def _nested(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The variables as nested mappings; keys are lower-case."""
+    heads = {name.removeprefix(PREFIX).partition(_LEVEL)[0].lower() for name in variables}
+    fields: dict[str, Any] = {head: (dict[str, Any], {}) for head in sorted(heads) if head}
+    shell = create_model("Overrides", __base__=BaseSettings, **fields)
+    source = _Variables(shell, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter=_LEVEL)
+    source.env_vars = {name.lower(): value for name, value in variables.items()}
+    return source()
+
+
+class _Overrides:
+    """Puts each variable at the key that it means."""
+
+    __slots__ = ("_data", "_places", "faults")
+
+    def __init__(self, document: Document) -> None:
+        self.faults: list[Fault] = []
+        self._data: dict[str, Node] = {}
+        self._places: dict[KeyPath, Location] = {}
+
+    def document(self) -> Document:
+        """The layer of everything taken so far."""
+        return Document(self._data, self._places, self.faults)
+
+    def take(
+        self, values: Mapping[str, Any], shape: Shape, current: Node, words: tuple[str, ...], path: KeyPath = ()
+    ) -> None:
+        """Takes `values`, which stand at `path` and were spelled `words` in the variable's name."""
+        known = list(shape.fields) or list(current if isinstance(current, dict) else ())
+        for word, value in values.items():
+            spelled = (*words, word)
+            key = self._key(word, known, spelled)
+            if key is None:
+                continue
+            inner = shape_of(shape.fields[key].annotation if shape.fields else shape.item)
+            below = current.get(key) if isinstance(current, dict) else None
+            if isinstance(value, dict) and not inner.is_value:
+                self.take(cast("dict[str, Any]", value), inner, below, spelled, (*path, key))
+            elif isinstance(value, dict):
+                self._unknown(next(iter(_spellings(cast("dict[str, Any]", value), spelled))), f"{key} has no keys", ())
+            else:
+                self._put((*path, key), str(value), _variable(_name(spelled)))
+
+    def _key(self, word: str, known: Iterable[str], spelled: tuple[str, ...]) -> str | None:
+        """The one key that `word` spells."""
+        matches = [key for key in known if _spelling(key) == word]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            self._unknown(spelled, f"it may mean {' or '.join(matches)}", ())
+        else:
+            self._unknown(spelled, "it overrides no key of the configuration", [_spelling(key) for key in known])
+        return None
+
+    def _unknown(self, spelled: tuple[str, ...], problem: str, known: Iterable[str]) -> None:
+        close = nearest(spelled[-1], known)
+        hint = f"did you mean {_name((*spelled[:-1], close))}?" if close else None
+        self.faults.append(Fault(problem, _variable(_name(spelled)), hint))
+
+    def _put(self, path: KeyPath, text: str, place: Location) -> None:
+        value: Node = Plain(text)
+        if text.lstrip().startswith(("[", "{")):
+            value, faults = value_from_yaml(text, place.file or "")
+            self.faults.extend(faults)
+        section = self._data
+        for key in path[:-1]:
+            section = cast("dict[str, Node]", section.setdefault(str(key), {}))
+        section[str(path[-1])] = value
+        self._places[path] = Location(path, place.file)
+
+
+def _spelling(key: str) -> str:
+    return re.sub(r"[-.]", "_", key).lower()
+
+
+def _spellings(values: Mapping[str, Any], words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    for word, value in values.items():
+        if isinstance(value, dict):
+            yield from _spellings(cast("dict[str, Any]", value), (*words, word))
+        else:
+            yield (*words, word)
+
+
+def _name(words: tuple[str, ...]) -> str:
+    return PREFIX + _LEVEL.join(words).upper()
+
+
+def _variable(name: str) -> Location:
+    return Location(file=f"environment variable {name}")

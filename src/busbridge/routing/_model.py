@@ -1,0 +1,282 @@
+"""The YAML as a pydantic model: shape, types and the description of every key. What keys mean together: `_checks`.
+
+The reference page and the JSON Schema of the file are rendered from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from busbridge.routing._topology import Kind, Others, Unrouted
+from busbridge.routing._values import (
+    ContractReference,
+    Duration,
+    Flag,
+    Name,
+    Setting,
+    Start,
+    Texts,
+)
+
+
+class Section(BaseModel):
+    """A mapping of the YAML. Unknown keys are faults; a key without a value counts as not given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, data: object) -> object:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in cast("Mapping[str, object]", data).items() if value is not None}
+
+
+def _tls(value: object) -> object:
+    if isinstance(value, (str, bool)):
+        return {"enabled": value}
+    return value
+
+
+def _target(value: object) -> object:
+    return {"destination": value} if isinstance(value, str) else value
+
+
+def _targets(value: object) -> object:
+    if isinstance(value, list):
+        return [_target(each) for each in cast("list[object]", value)]
+    return [_target(value)]
+
+
+class TlsSection(Section):
+    """`tls:` of a transport: `true`, or how to trust and be trusted."""
+
+    enabled: Annotated[Flag, Field(exclude=True)] = True
+    ca: Annotated[str | None, Field(description="File of the authorities to trust, PEM. Default: the system's.")] = None
+    certificate: Annotated[str | None, Field(description="File of the client's certificate, PEM; needs `key`.")] = None
+    key: Annotated[str | None, Field(description="File of the client's private key, PEM.")] = None
+    key_password: Annotated[SecretStr | None, Field(description="Password of the private key.")] = None
+    verify_hostname: Annotated[
+        Flag, Field(description="Whether the broker's certificate must name the host of the URL.")
+    ] = True
+
+
+class TransportSection(Section):
+    """One broker, and how to reach it."""
+
+    url: Annotated[
+        str,
+        Field(
+            description="`scheme://host:port`; the scheme names the transport. Several hosts are joined with commas. "
+            "User and password may stand in it; the password is taken out when the file is loaded.",
+            examples=["amqp://localhost", "kafka://localhost:9092", "memory://"],
+        ),
+    ]
+    user: Annotated[str | None, Field(description="User name, instead of the one in the URL.")] = None
+    password: Annotated[SecretStr | None, Field(description="Password, instead of the one in the URL.")] = None
+    mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "EXTERNAL"] | None,
+        Field(description="SASL mechanism. Default: the transport's, where a user is given."),
+    ] = None
+    tls: Annotated[
+        TlsSection | None,
+        BeforeValidator(_tls),
+        Field(description="`true`, or trust and client certificate. Implied by a scheme such as `amqps`."),
+    ] = None
+    client: Annotated[
+        dict[str, Setting], Field(description="Settings passed to the broker's client, checked by the transport.")
+    ] = {}
+    patience: Annotated[
+        Duration | None, Field(description="How long to wait for a broker that is down at start. Default: 60s.")
+    ] = None
+
+
+class DestinationSection(Section):
+    """A named place messages go."""
+
+    kind: Annotated[
+        Kind,
+        Field(
+            description="`queue`: one of many workers gets each message. `topic`: every subscription gets a copy. "
+            "`stream`: kept, ordered per key, read again at will."
+        ),
+    ]
+    transport: Annotated[Name, Field(description="One of `transports`.")]
+    name: Annotated[str | None, Field(description="Its name on the broker. Default: its name here.")] = None
+    provision: Annotated[Flag, Field(description="`false`: it exists already; it is verified and never created.")] = (
+        True
+    )
+    durable: Annotated[
+        Flag | None, Field(description="`false`: it may go when the broker restarts. Queue and topic. Default: true.")
+    ] = None
+    ordered: Annotated[
+        Flag | None,
+        Field(
+            description="Order per key. Always so on a stream; a queue pays with a fixed number of shards. "
+            "Default: false on a queue."
+        ),
+    ] = None
+    partitions: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Of a stream, or shards of an ordered queue. Fixed at creation. Default: the transport's.",
+        ),
+    ] = None
+    replication: Annotated[
+        int | None, Field(ge=1, le=100, description="Copies of a stream. Default: the broker's.")
+    ] = None
+    retention: Annotated[
+        Duration | None, Field(description="How long a stream keeps messages. Default: the broker's.")
+    ] = None
+    compaction: Annotated[
+        Flag | None, Field(description="A stream keeps only the newest message of each key. Default: false.")
+    ] = None
+    max_length: Annotated[
+        int | None,
+        Field(
+            ge=1, le=2**31 - 1, description="Messages a queue holds; beyond it a publish is refused. Default: no bound."
+        ),
+    ] = None
+    ttl: Annotated[
+        Duration | None,
+        Field(description="How long a queue keeps an unread message before it is a dead letter. Default: for ever."),
+    ] = None
+    unrouted: Annotated[
+        Unrouted | None,
+        Field(
+            description="Publishing to a topic that no subscription matches: `error` or `ignore`. Default: `error` "
+            "while the topic has no subscription in this file, `ignore` after."
+        ),
+    ] = None
+    assume: Annotated[
+        ContractReference | None,
+        Field(
+            description="Contract of bodies without attributes, `name@version`: for producers that know no envelope."
+        ),
+    ] = None
+
+
+class TargetSection(Section):
+    """One destination of a route."""
+
+    destination: Annotated[Name, Field(description="One of `destinations`.")]
+    routing_key: Annotated[
+        str | None, Field(max_length=255, description="What a topic matches on. Default: the contract's name.")
+    ] = None
+    headers: Annotated[dict[str, str], Field(description="Headers that subscriptions of a topic may match on.")] = {}
+
+
+class RouteSection(Section):
+    """Where one contract goes."""
+
+    to: Annotated[
+        list[TargetSection],
+        BeforeValidator(_targets),
+        Field(
+            min_length=1,
+            description="A destination, or a list of destinations; a mapping adds `routing_key` or `headers`.",
+            examples=["orders", ["order-events", "order-log"]],
+        ),
+    ]
+
+
+class RetrySection(Section):
+    """What happens when a handler raises."""
+
+    attempts: Annotated[
+        int, Field(ge=1, le=1000, description="Attempts of a handler before the message is a dead letter.")
+    ] = 3
+
+
+class SubscriptionSection(Section):
+    """A named place of a service at one destination; replicas of the service share it."""
+
+    source: Annotated[Name, Field(alias="from", description="One of `destinations`.")]
+    match: Annotated[
+        Texts | None,
+        Field(
+            description="Routing keys to take from a topic: `*` is one word, `#` any number of words; a `*` inside a "
+            "word (`shop.order-*`) stands for the contracts routed to the topic. Default: `#`, all.",
+            examples=["shop.#", ["shop.order-*", "shop.payment-failed"]],
+        ),
+    ] = None
+    headers: Annotated[
+        dict[str, str], Field(description="Headers that a message of a topic must carry, instead of `match`.")
+    ] = {}
+    match_headers: Annotated[
+        Literal["all", "any"] | None, Field(description="Whether all `headers` must match, or any. Default: all.")
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=10_000, description="Handlers that run at a time, per process.")] = 1
+    prefetch: Annotated[
+        int | None,
+        Field(ge=1, le=65_535, description="Deliveries held and not settled, at most. Default: the transport's."),
+    ] = None
+    start: Annotated[
+        Start | None,
+        Field(
+            description="Where a new subscription of a stream begins: `earliest`, `latest`, an offset or an RFC 3339 "
+            "time. Default: earliest."
+        ),
+    ] = None
+    ordered: Annotated[
+        Flag | None, Field(description="Deliveries of one key are handled in order. Default: as the destination.")
+    ] = None
+    durable: Annotated[
+        Flag | None,
+        Field(description="`false`: a topic keeps nothing for it while nobody is connected. Default: true."),
+    ] = None
+    others: Annotated[
+        Others | None,
+        Field(
+            description="A message of a contract without a handler here: `discard` (counted) or `dead_letter`. "
+            "Default: `dead_letter` on a queue, else `discard`."
+        ),
+    ] = None
+    retry: Annotated[RetrySection, Field(description="What happens when a handler raises.")] = RetrySection()
+
+
+class ServiceSection(Section):
+    """One service. Empty: it only publishes."""
+
+    subscriptions: Annotated[
+        dict[Name, SubscriptionSection], Field(description="The service's subscriptions, by name.")
+    ] = {}
+
+
+class PublishSection(Section):
+    """Publishing."""
+
+    timeout: Annotated[
+        Duration | None, Field(description="How long an unconfirmed publish is sent again. Default: 30s.")
+    ] = None
+
+
+class StopSection(Section):
+    """Stopping."""
+
+    grace: Annotated[
+        Duration | None, Field(description="How long handlers in flight may take when the bus stops. Default: 25s.")
+    ] = None
+
+
+class File(Section):
+    """The whole configuration: where things go, never what they are."""
+
+    transports: Annotated[dict[Name, TransportSection], Field(description="The brokers, by name.")] = {}
+    destinations: Annotated[dict[Name, DestinationSection], Field(description="Named places messages go.")] = {}
+    routes: Annotated[
+        dict[Name, RouteSection], Field(description="Which destinations each contract goes to, by contract name.")
+    ] = {}
+    services: Annotated[dict[Name, ServiceSection], Field(description="The services, by name.")] = {}
+    publish: Annotated[PublishSection, Field(description="Publishing.")] = PublishSection()
+    stop: Annotated[StopSection, Field(description="Stopping.")] = StopSection()
+    catalog: Annotated[
+        str, Field(min_length=1, description="Base URI of the catalog, the beginning of every `dataschema`.")
+    ] = "busbridge:contracts/"

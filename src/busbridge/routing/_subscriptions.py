@@ -1,0 +1,99 @@
+"""The `services` section: each subscription joined with its destination, defaults filled in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from busbridge.routing._config import ServicePlan
+from busbridge.routing._destinations import refuse_misplaced
+from busbridge.routing._patterns import bindings_of
+from busbridge.routing._routes import keys_routed_to
+from busbridge.routing._topology import Binding, Destination, Kind, Others, StartAt, SubscriptionPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from busbridge.routing._config import KeyPath, Route
+    from busbridge.routing._model import ServiceSection, SubscriptionSection
+    from busbridge.routing._problems import Problems
+
+ONLY_FOR: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "match": (Kind.TOPIC,),
+    "headers": (Kind.TOPIC,),
+    "match_headers": (Kind.TOPIC,),
+    "durable": (Kind.TOPIC,),
+    "start": (Kind.STREAM,),
+}
+"""Keys that mean something for a subscription of some kinds of destination only."""
+
+
+def services(
+    sections: Mapping[str, ServiceSection],
+    destinations: Mapping[str, Destination],
+    routes: Collection[Route],
+    known: Collection[str],
+    problems: Problems,
+) -> dict[str, ServicePlan]:
+    """Every service; `known` are the names of all destinations, also of those with faults of their own."""
+    result: dict[str, ServicePlan] = {}
+    for service, section in sections.items():
+        plans: dict[str, SubscriptionPlan] = {}
+        for name, each in section.subscriptions.items():
+            path = ("services", service, "subscriptions", name)
+            destination = destinations.get(each.source)
+            if destination is not None:
+                plans[name] = _plan(
+                    service, name, each, destination, _bindings(path, each, destination, routes, problems)
+                )
+                _check(path, each, destination, problems)
+            elif each.source not in known:
+                problems.unknown((*path, "from"), "destination", each.source, known)
+        result[service] = ServicePlan(service, plans)
+    return result
+
+
+def _plan(
+    service: str, name: str, section: SubscriptionSection, destination: Destination, bindings: tuple[Binding, ...]
+) -> SubscriptionPlan:
+    default = Others.DEAD_LETTER if destination.kind is Kind.QUEUE else Others.DISCARD
+    return SubscriptionPlan(
+        service=service,
+        name=name,
+        destination=destination,
+        bindings=bindings,
+        concurrency=section.concurrency,
+        prefetch=section.prefetch,
+        start=StartAt() if section.start is None else StartAt(section.start),
+        ordered=destination.ordered if section.ordered is None else section.ordered,
+        durable=section.durable is not False,
+        others=section.others or default,
+        attempts=section.retry.attempts,
+    )
+
+
+def _check(path: KeyPath, section: SubscriptionSection, destination: Destination, problems: Problems) -> None:
+    refuse_misplaced(path, destination.kind, ONLY_FOR, section.model_fields_set, problems)
+    if section.ordered and not destination.ordered:
+        hint = f"add `ordered: true` to destinations.{destination.name}" if destination.kind is Kind.QUEUE else None
+        problems.add(
+            (*path, "ordered"), f"found true, but the {destination.kind} {destination.name} has no order", hint
+        )
+    if section.headers and section.match:
+        problems.add((*path, "match"), "`match` and `headers` exclude each other", "use two subscriptions")
+    if section.match_headers and not section.headers:
+        problems.add((*path, "match_headers"), "it says how `headers` match, and there are none")
+
+
+def _bindings(
+    path: KeyPath,
+    section: SubscriptionSection,
+    destination: Destination,
+    routes: Iterable[Route],
+    problems: Problems,
+) -> tuple[Binding, ...]:
+    if destination.kind is not Kind.TOPIC:
+        return ()
+    if section.headers:
+        return (Binding(None, section.headers, match_all=section.match_headers != "any"),)
+    keys = keys_routed_to(destination.name, routes)
+    return bindings_of(section.match or ["#"], keys, (*path, "match"), problems)
