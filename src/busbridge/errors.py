@@ -19,6 +19,7 @@ __all__ = [
     "ConfigurationError",
     "ContractError",
     "Fault",
+    "HandlerError",
     "InvalidEnvelope",
     "InvalidMessage",
     "Location",
@@ -32,6 +33,7 @@ __all__ = [
     "TopologyMismatch",
     "TransportError",
     "Unavailable",
+    "UndeclaredContract",
     "UnknownContract",
     "UnknownVersion",
 ]
@@ -94,6 +96,23 @@ class ContractError(BusbridgeError, TypeError):
     """A contract class, its metadata or its upcasters are wrong. Raised where the class is defined."""
 
 
+class HandlerError(BusbridgeError, TypeError):
+    """A handler or subscription is declared wrongly. Raised where it is declared."""
+
+
+class UndeclaredContract(BusbridgeError):
+    """A service publishes a contract that is not in its `publishes`."""
+
+    def __init__(self, service: str, contract: str, declared: Sequence[str]) -> None:
+        self.service = service
+        self.contract = contract
+        listed = ", ".join(declared) or "nothing"
+        super().__init__(
+            f"service {service!r} publishes {contract!r}, which is not among what it declares ({listed}): "
+            f"add the class to Service({service!r}, publishes=[...])"
+        )
+
+
 class TopologyMismatch(BusbridgeError):
     """Something exists on the broker with other properties than the configuration declares. Nothing was changed."""
 
@@ -131,7 +150,7 @@ class Unavailable(TransportError):
 
 
 class PositionLost(BusbridgeError):
-    """The position a subscription had reached is no longer in the stream. The subscription stops until the operator chooses."""
+    """The position a subscription had reached is no longer in the stream. It stops until the operator chooses."""
 
     def __init__(self, subscription: str, stream: str, partition: int, committed: int, low: int, high: int) -> None:
         self.subscription = subscription
@@ -164,7 +183,10 @@ class MessageRefused(BusbridgeError):
 
 
 class OutcomeUnknown(BusbridgeError):
-    """The deadline passed between write and confirm: the broker may own the message, or not. Resend it with the same id."""
+    """The deadline passed between write and confirm: the broker may own the message, or not.
+
+    Send it again with the same id: a consumer can tell that it is the same message.
+    """
 
     def __init__(self, destination: str, detail: str) -> None:
         self.destination = destination
@@ -228,7 +250,10 @@ class SourceEnded(BusbridgeError):
 
 
 class StaleDelivery(BusbridgeError):
-    """A delivery of a lost session can't be settled: the broker hands the message over again. No other message is touched."""
+    """A delivery of a lost session can't be settled: the broker hands the message over again.
+
+    No other message is touched.
+    """
 
     def __init__(self, delivery: str) -> None:
         super().__init__(f"{delivery} belongs to a session that is gone; the message will be delivered again")

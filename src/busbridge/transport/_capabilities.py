@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from busbridge.routing import Kind
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from busbridge.routing import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What goes into a transport and what comes out: entries to publish with their outcomes, deliveries with their settlements.
+"""What goes into a transport and what comes out: entries with their outcomes, deliveries with their settlements.
 
 These are the per-message objects of the hot path: plain classes with slots, since building a frozen dataclass costs
 more than anything else done to a message here.
@@ -6,19 +6,20 @@ more than anything else done to a message here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 
 from busbridge.errors import StaleDelivery
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from busbridge.errors import BusbridgeError
     from busbridge.routing import Destination
 
 Headers: TypeAlias = "Sequence[tuple[str, object]]"
-"""Headers as the broker carries them: in order, repeats kept. Values are str or bytes where busbridge wrote them; a foreign
-producer may send None (Kafka) or any AMQP field value. The content type travels as the header `content-type`."""
+"""Headers as the broker carries them: in order, repeats kept. Values are str or bytes where busbridge wrote them; a
+foreign producer may send None (Kafka) or any AMQP field value. The content type travels as header `content-type`."""
 
 
 class Position(NamedTuple):
@@ -140,7 +141,7 @@ class Delivery:
         return self._once(Settlement.ACCEPTED, ())
 
     def retry(self) -> bool:
-        """Hand it over again, as a new delivery with `attempt` + 1, here or elsewhere; False and StaleDelivery as `accept`."""
+        """Hand it over again, as a new delivery with `attempt` + 1. False and StaleDelivery as `accept`."""
         return self._once(Settlement.RETRIED, ())
 
     def reject(self, record: Headers) -> bool:

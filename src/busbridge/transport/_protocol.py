@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Deliveries of one subscription in this process. One reader. It owns what it has fetched, not the task that waits (T5)."""
+    """Deliveries of one subscription in this process. One reader.
+
+    It owns what it has fetched, not the task that waits (T5).
+    """
 
     async def receive(self) -> Sequence[Delivery]:
         """Waits for at least one delivery and returns all that may be handed over now.
 
-        Never more unsettled at a time than the plan's prefetch. A cancelled wait loses nothing. Order: per key on ordered
-        destinations. Raises SourceEnded after `drain` when everything held has been handed over; ClosedError after
+        Never more unsettled at a time than the plan's prefetch. A cancelled wait loses nothing. Order: per key on
+        ordered destinations. Raises SourceEnded after `drain` when all that was held is handed over; ClosedError after
         `close`; PositionLost, AccessRefused or TopologyMismatch when it can't go on by itself. A lost connection is not
         raised: the transport reconnects and goes on.
         """
@@ -37,7 +40,10 @@ class Source(Protocol):
         ...
 
     async def flush(self, seconds: float) -> bool:
-        """Waits until every settlement so far is with the broker, dead letters confirmed. False if `seconds` ran out."""
+        """Waits until every settlement so far is with the broker, dead letters confirmed.
+
+        False if `seconds` ran out first.
+        """
         ...
 
     async def close(self) -> None:
@@ -49,9 +55,14 @@ class Source(Protocol):
 
 
 class Transport(Protocol):
-    """One broker, as one process uses it. Found by entry point group `busbridge.transports`; its name is the URL's scheme."""
+    """One broker, as one process uses it.
+
+    Found by entry point group `busbridge.transports`; its name there is the URL's scheme.
+    """
 
     capabilities: ClassVar[Capabilities]
+    system: ClassVar[str]
+    """What OpenTelemetry's `messaging.system` calls it: `kafka`, `rabbitmq`."""
     header_prefix: ClassVar[str]
     """What CloudEvents attributes are written with: `ce_` on Kafka, `ce-` on AMQP."""
 
@@ -63,7 +74,7 @@ class Transport(Protocol):
         ...
 
     async def open(self) -> None:
-        """Connects, waiting with jittered back-off up to `settings.patience`, then Unavailable; AccessRefused at once."""
+        """Connects, waiting with jittered back-off for `settings.patience`, then Unavailable; AccessRefused at once."""
         ...
 
     async def provision(self, topology: Topology) -> None:
@@ -74,11 +85,12 @@ class Transport(Protocol):
         ...
 
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
-        """Publishes all; returns the outcome of each, in the order of `entries`, once all are known or `seconds` ran out.
+        """Publishes all; returns the outcome of each, in the order of `entries`, once all are known or time is up.
 
-        Entries of one key and destination are confirmed in order. What a lost connection left unconfirmed is sent again,
-        same bytes, same order, until the deadline; then it is unknown. Waits while too much is unconfirmed (T18). An entry
-        that is refused stops no other. Cancelling it leaves the outcomes unknown. Raises ClosedError, nothing else.
+        Entries of one key and destination are written in order, also over concurrent calls, which are served in the
+        order they were made. What a lost connection left unconfirmed is sent again, same bytes, same order, until the
+        deadline; then it is unknown. Waits while too much is unconfirmed (T18). An entry that is refused stops no
+        other. Cancelling it leaves the outcomes unknown. Raises ClosedError, nothing else.
         """
         ...
 
@@ -87,5 +99,8 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Flushes and leaves, sources first. Twice is fine. Ends within a few seconds, also under a blocked connection."""
+        """Flushes and leaves, sources first. Twice is fine.
+
+        Ends within a few seconds, also under a blocked connection.
+        """
         ...

@@ -1,0 +1,35 @@
+"""Services at work: a delivery's way to a handler and back, and a message's way out."""
+
+from busbridge.runtime._blocking import BlockingBus
+from busbridge.runtime._bus import Bus
+from busbridge.runtime._context import Context, DeliveryInfo
+from busbridge.runtime._counts import Counts
+from busbridge.runtime._handler import Handler
+from busbridge.runtime._observer import Observer
+from busbridge.runtime._outcomes import PublishError, Undelivered
+from busbridge.runtime._publishing import Prepared
+from busbridge.runtime._serve import serve
+from busbridge.runtime._service import Lifespan, Service, Subscription
+from busbridge.runtime._startup import faults
+from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports
+
+__all__ = [
+    "BlockingBus",
+    "Bus",
+    "Context",
+    "Counts",
+    "DeliveryInfo",
+    "Handler",
+    "InstalledTransports",
+    "Lifespan",
+    "MemoryTransports",
+    "Observer",
+    "Prepared",
+    "PublishError",
+    "Service",
+    "Subscription",
+    "Transports",
+    "Undelivered",
+    "faults",
+    "serve",
+]

@@ -1,0 +1,276 @@
+"""A bus: a service joined with a configuration, and open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Generic, final
+
+from busbridge.contract import Registry
+from busbridge.errors import ClosedError, ConfigurationError
+from busbridge.routing import load
+from busbridge.runtime._dispatch import Dispatcher
+from busbridge.runtime._handling import Handling
+from busbridge.runtime._outcomes import PublishError
+from busbridge.runtime._publishing import Publishing, missing
+from busbridge.runtime._sender import BATCH, FLIGHTS, Sender
+from busbridge.runtime._service import R
+from busbridge.runtime._startup import faults, used_transports
+from busbridge.runtime._transports import InstalledTransports
+from busbridge.runtime._worker import Worker
+from busbridge.telemetry import Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from busbridge.contract import Contract
+    from busbridge.routing import Config, Source, SubscriptionPlan
+    from busbridge.runtime._counts import Counts
+    from busbridge.runtime._observer import Observer
+    from busbridge.runtime._outcomes import Undelivered
+    from busbridge.runtime._publishing import Prepared
+    from busbridge.runtime._service import Service
+    from busbridge.runtime._transports import Transports
+    from busbridge.transport import Transport
+
+_THREADS: Final = 32
+"""Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
+
+
+@final
+class Bus(Generic[R]):
+    """An open service: `async with Bus(service, config="busbridge.yaml") as bus: ...`.
+
+    Entering checks service and configuration whole (ConfigurationError with every fault), enters the service's
+    lifespan, connects (Unavailable once a broker's `patience` ran out, AccessRefused at once), provisions or verifies
+    the topology (TopologyMismatch), and starts the service's subscriptions; `consume=False` leaves those out. Leaving
+    stops taking, lets handlers finish for the configured grace, publishes their consequences, settles, disconnects.
+
+    `config`: one source or a list of layers, as `busbridge.routing.load` takes them. A bus belongs to one event loop
+    and is opened once; its methods may be called concurrently.
+    """
+
+    def __init__(
+        self,
+        service: Service[R],
+        config: Source | Iterable[Source] = "busbridge.yaml",
+        *,
+        consume: bool = True,
+        transports: Transports | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.service = service
+        self._sources = config
+        self._consume = consume
+        self._transports = transports or InstalledTransports()
+        self._observer = observer
+        self._stack = AsyncExitStack()
+        self._state = "new"
+        self._workers: dict[str, Worker] = {}
+        self._publishing: Publishing | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise ClosedError(repr(self))
+        self._state = "opening"
+        try:
+            async with AsyncExitStack() as stack:
+                await self._open(stack)
+                self._stack = stack.pop_all()
+        except BaseException:
+            self._publishing, self._state = None, "closed"
+            raise
+        self._state = "open"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._state = "closing"
+        try:
+            await self._stack.__aexit__(kind, error, traceback)
+        finally:
+            self._publishing = None
+            self._state = "closed"
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        config = _loaded(self._sources)
+        found = faults(self.service, config, self._transports)
+        if found:
+            raise ConfigurationError(found)
+        resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
+        transports = await self._connect(stack, config)
+        tracing = Tracing.detect()
+        self._publishing = self._publishing_through(stack, config, transports, tracing)
+        if self._consume:
+            await self._subscribe(stack, config, transports, resources, tracing)
+
+    async def _connect(self, stack: AsyncExitStack, config: Config) -> dict[str, Transport]:
+        transports: dict[str, Transport] = {}
+        for name in used_transports(self.service, config):
+            transport = self._transports.make(config.transports[name])
+            stack.push_async_callback(transport.close)
+            await transport.open()
+            await transport.provision(config.topology(name))
+            transports[name] = transport
+        return transports
+
+    def _publishing_through(
+        self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport], tracing: Tracing | None
+    ) -> Publishing:
+        senders: dict[str, Sender] = {}
+        for name, transport in transports.items():
+            senders[name] = Sender(transport, config.publish_timeout)
+            stack.push_async_callback(senders[name].close)
+        prefixes = {name: transport.header_prefix for name, transport in transports.items()}
+        return Publishing(self.service, config, senders, prefixes, tracing, self._observer)
+
+    async def _subscribe(
+        self,
+        stack: AsyncExitStack,
+        config: Config,
+        transports: Mapping[str, Transport],
+        resources: Any,
+        tracing: Tracing | None,
+    ) -> None:
+        if not self.service.subscriptions:
+            return
+        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"busbridge-{self.service.name}")
+        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        stack.push_async_callback(self._stop, config.stop_grace)
+        registry = Registry(self.service.contracts)
+        for plan in config.services[self.service.name].subscriptions.values():
+            transport = transports[plan.destination.transport]
+            handlers = self.service.subscriptions[plan.name].handlers
+            dispatcher = Dispatcher(plan, handlers, registry, executor, transport.header_prefix)
+            assert self._publishing is not None
+            handling = Handling(
+                plan, dispatcher, self._publishing, resources, transport.system, tracing, self._observer
+            )
+            self._workers[plan.name] = Worker(plan, await transport.subscribe(plan), handling)
+
+    async def _stop(self, grace: float) -> None:
+        await asyncio.gather(*(each.stop(grace) for each in self._workers.values()))
+
+    async def publish(
+        self,
+        message: Contract,
+        *,
+        message_id: str | None = None,
+        correlation_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Publishes to every destination of the message's route; returns its id once all have confirmed.
+
+        `message_id`: to publish again what may have been published before; the default is a new one. Waits at most the
+        configured timeout. Raises PublishError for what was refused or is unknown, UndeclaredContract, ClosedError, and
+        pydantic's error where the message does not fit its contract. Cancelling it does not take the message back.
+        """
+        publishing = self._open_publishing()
+        prepared = publishing.prepare(message, message_id=message_id, correlation_id=correlation_id, headers=headers)
+        failures = await publishing.send((prepared,))
+        if failures:
+            raise PublishError(failures, (prepared,))
+        return prepared.id
+
+    async def publish_many(
+        self,
+        messages: Iterable[Contract],
+        *,
+        correlation_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Publishes all messages, in order; returns their ids once all destinations have confirmed.
+
+        Sends everything, then raises one PublishError for all that was refused or is unknown. Takes the messages as it
+        sends them, so that a generator of millions needs little memory.
+        """
+        publishing = self._open_publishing()
+        prepared = (publishing.prepare(message, correlation_id=correlation_id, headers=headers) for message in messages)
+        ids: list[str] = []
+        failures: list[Undelivered] = []
+        failed: list[Prepared] = []
+        async with aclosing(_sent(publishing, prepared)) as batches:
+            async for batch, found in batches:
+                ids.extend(each.id for each in batch)
+                if found:
+                    failures.extend(found)
+                    failed.extend(missing(batch, found))
+        if failures:
+            raise PublishError(failures, failed)
+        return ids
+
+    async def resend(self, error: PublishError) -> None:
+        """Sends what `error` lists again, with the same ids, to the destinations that had not confirmed it.
+
+        Raises PublishError for what is still not confirmed.
+        """
+        prepared = missing(error.prepared, error.outcomes)
+        failures = await self._open_publishing().send(prepared)
+        if failures:
+            raise PublishError(failures, prepared)
+
+    async def serve(self) -> None:
+        """Waits until it is cancelled. Raises what stopped a subscription, if one can't go on."""
+        if not self._workers:
+            await asyncio.get_running_loop().create_future()
+        failures = [asyncio.ensure_future(each.failed()) for each in self._workers.values()]
+        try:
+            await asyncio.wait(failures, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for each in failures:
+                each.cancel()
+            results = await asyncio.gather(*failures, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """By subscription: what became of its deliveries since the bus opened."""
+        return {name: worker.counts for name, worker in self._workers.items()}
+
+    @property
+    def plans(self) -> Mapping[str, SubscriptionPlan]:
+        """By subscription: what the configuration says of it."""
+        return {name: worker.plan for name, worker in self._workers.items()}
+
+    def _open_publishing(self) -> Publishing:
+        if self._publishing is None:
+            raise ClosedError(repr(self))
+        return self._publishing
+
+    def __repr__(self) -> str:
+        return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"
+
+
+def _loaded(sources: Source | Iterable[Source]) -> Config:
+    if isinstance(sources, list | tuple):
+        return load(*sources)
+    return load(sources)  # type: ignore[arg-type]  # what is no list of layers is one source
+
+
+async def _sent(
+    publishing: Publishing, prepared: Iterable[Prepared]
+) -> AsyncGenerator[tuple[list[Prepared], list[Undelivered]]]:
+    """Batches and what was not confirmed of them, in order, a few ahead of the one that is waited for."""
+    flights: deque[tuple[list[Prepared], asyncio.Task[list[Undelivered]]]] = deque()
+    remaining = iter(prepared)
+    try:
+        while batch := list(islice(remaining, BATCH)):
+            flights.append((batch, asyncio.create_task(publishing.send(batch))))
+            if len(flights) >= FLIGHTS:
+                first, flight = flights.popleft()
+                yield first, await flight
+            else:
+                await asyncio.sleep(0)  # lets the batch depart while the next one is encoded
+        while flights:
+            first, flight = flights.popleft()
+            yield first, await flight
+    finally:
+        await asyncio.gather(*(flight for _, flight in flights), return_exceptions=True)

@@ -1,0 +1,168 @@
+"""What a handler is given beside its message."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, final
+
+from busbridge.envelope import derived_id
+from busbridge.runtime._event import event_of
+from busbridge.runtime._service import R
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from busbridge.contract import Contract
+    from busbridge.envelope import Event
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._publishing import Prepared, Publishing
+    from busbridge.transport import Delivery, Position
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryInfo:
+    """The delivery that is being handled, as a handler may see it."""
+
+    subscription: str
+    destination: str
+    attempt: int
+    """1 for the first call of the handler with this delivery."""
+    redelivered: bool
+    """The broker handed the message over before, to somebody who did not finish."""
+    position: Position | None
+    """Partition and offset, on a stream."""
+
+
+class Context(ABC, Generic[R]):
+    """The message's surroundings: who sent it, as part of what; and the way to publish in answer.
+
+    Valid while the handler runs.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def resources(self) -> R:
+        """What the service's lifespan made; None without one."""
+
+    @property
+    @abstractmethod
+    def message_id(self) -> str:
+        """The message's id. With `source` it is unique, and the same in every repetition."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """The service that published the message."""
+
+    @property
+    @abstractmethod
+    def correlation_id(self) -> str:
+        """The id of the whole flow: that of its first message."""
+
+    @property
+    @abstractmethod
+    def causation_id(self) -> str | None:
+        """The id of the message whose handling published this one; None if none did."""
+
+    @property
+    @abstractmethod
+    def headers(self) -> Mapping[str, str]:
+        """Headers beside the CloudEvents attributes, the last of repeated ones; bytes read as UTF-8."""
+
+    @property
+    @abstractmethod
+    def delivery(self) -> DeliveryInfo:
+        """The delivery being handled."""
+
+    @abstractmethod
+    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+        """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
+
+        A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
+        delivery is settled; never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header name.
+        """
+
+
+@final
+class LiveContext(Context[R]):
+    """The context of a delivery. Decodes the envelope when it is first asked for."""
+
+    __slots__ = ("_attempt", "_delivery", "_event", "_handler", "_plan", "_publishing", "_resources", "outgoing")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        attempt: int,
+        plan: SubscriptionPlan,
+        handler: str,
+        publishing: Publishing,
+        resources: Any,
+    ) -> None:
+        self._delivery = delivery
+        self._attempt = attempt
+        self._plan = plan
+        self._handler = handler
+        self._publishing = publishing
+        self._resources = resources
+        self._event: Event | None = None
+        self.outgoing: list[Prepared] = []
+
+    @property
+    def event(self) -> Event:
+        """The decoded envelope."""
+        if self._event is None:
+            self._event = event_of(self._delivery, self._plan.destination)
+        return self._event
+
+    @property
+    def resources(self) -> R:
+        return self._resources  # type: ignore[no-any-return]  # the service's lifespan made it: an R
+
+    @property
+    def message_id(self) -> str:
+        return self.event.id
+
+    @property
+    def source(self) -> str:
+        return self.event.source
+
+    @property
+    def correlation_id(self) -> str:
+        return self.event.attributes.get("correlationid") or self.event.id
+
+    @property
+    def causation_id(self) -> str | None:
+        return self.event.attributes.get("causationid")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {
+            name: value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+            for name, value in self.event.headers
+            if value is not None
+        }
+
+    @property
+    def delivery(self) -> DeliveryInfo:
+        return DeliveryInfo(
+            subscription=self._plan.name,
+            destination=self._plan.destination.name,
+            attempt=self._attempt,
+            redelivered=self._delivery.redelivered,
+            position=self._delivery.position,
+        )
+
+    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+        prepared = self._publishing.prepare(
+            message,
+            message_id=derived_id(self.source, self.message_id, self._handler, len(self.outgoing)),
+            correlation_id=self.correlation_id,
+            causation_id=self.message_id,
+            headers=headers,
+            cause=self._delivery.headers,
+        )
+        self.outgoing.append(prepared)
+        return prepared.id

@@ -1,0 +1,28 @@
+"""What became of the deliveries of a subscription: each is counted once, under the word for how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import final
+
+
+@final
+class Counts:
+    """Numbers since the bus opened."""
+
+    __slots__ = ("dead", "discarded", "handled", "released", "repeated")
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.repeated = 0
+        """Attempts after the first."""
+        self.released = 0
+        """Given back unsettled: cancelled, or their session ended before they began."""
+        self.discarded: Counter[str] = Counter()
+        """By rule: `not_handled`, `filtered`."""
+        self.dead: Counter[str] = Counter()
+        """By reason."""
+
+    def __repr__(self) -> str:
+        discarded, dead = self.discarded.total(), self.dead.total()
+        return f"<Counts handled={self.handled} repeated={self.repeated} discarded={discarded} dead={dead}>"

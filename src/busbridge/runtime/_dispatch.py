@@ -1,0 +1,104 @@
+"""From the bytes of a delivery to a reader and the handlers of its contract.
+
+What decides is in a few headers that are the same for every message of a contract and version, so the decision is made
+once for each combination of their raw values and then looked up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+from busbridge.contract import info_of
+from busbridge.envelope import names
+from busbridge.errors import InvalidMessage, NotHandled, UnknownContract, UnknownVersion
+from busbridge.runtime._event import event_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Executor
+
+    from busbridge.contract import Contract, Registry
+    from busbridge.envelope import Event
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._handler import Call, Handler
+    from busbridge.transport import Delivery
+
+_REMEMBERED: Final = 1024
+"""Combinations kept: a foreign producer may send any number of different ones."""
+
+
+class Bound(NamedTuple):
+    """A handler, ready to be called."""
+
+    name: str
+    when: Callable[[Any], bool] | None
+    call: Call
+    fatal: tuple[type[Exception], ...]
+
+
+class Choice(NamedTuple):
+    """How messages of one contract and version are read here, and who may handle them, in order."""
+
+    read: Callable[[bytes], Contract]
+    handlers: tuple[Bound, ...]
+    structured: bool
+    """The body is an envelope itself; the data is inside."""
+
+
+@final
+class Dispatcher:
+    """Decides for one subscription."""
+
+    def __init__(
+        self, plan: SubscriptionPlan, handlers: Iterable[Handler], registry: Registry, executor: Executor, prefix: str
+    ) -> None:
+        self._plan = plan
+        self._registry = registry
+        self._versions: dict[str, dict[int, list[Bound]]] = {}
+        for handler in handlers:
+            bound = Bound(f"{plan.name}/{handler.name}", handler.when, handler.bind(executor), handler.fatal)
+            for contract in handler.contracts:
+                info = info_of(contract)
+                self._versions.setdefault(info.name, {}).setdefault(info.version, []).append(bound)
+        known = names(prefix)
+        self._id = known.id
+        self._fingerprint = (known.specversion, known.type, known.source, known.dataschema, known.readableby)
+        self._choices: dict[tuple[object, ...], Choice] = {}
+
+    def choose(self, delivery: Delivery) -> tuple[Choice, bytes]:
+        """The choice for a delivery, and the bytes to read.
+
+        Raises InvalidEnvelope, UnknownContract, UnknownVersion, NotHandled, InvalidMessage (no body).
+        """
+        headers = dict(delivery.headers)
+        get = headers.get
+        spec, kind, source, schema, readable = self._fingerprint
+        key = (get("content-type"), get(spec), get(kind), get(source), get(schema), get(readable))
+        choice = self._choices.get(key)
+        body = delivery.body
+        if choice is None or choice.structured or not get(self._id):
+            choice, body = self._decide(delivery, key)
+        if body is None:
+            raise InvalidMessage("the message has no body")
+        return choice, body
+
+    def _decide(self, delivery: Delivery, key: tuple[object, ...]) -> tuple[Choice, bytes | None]:
+        event = event_of(delivery, self._plan.destination)
+        structured = event.data is not delivery.body
+        choice = self._choice(event, structured=structured)
+        if key[1] is not None or structured:
+            if len(self._choices) >= _REMEMBERED:
+                self._choices.clear()
+            self._choices[key] = choice
+        return choice, event.data
+
+    def _choice(self, event: Event, *, structured: bool) -> Choice:
+        versions: Mapping[int, list[Bound]] | None = self._versions.get(event.type)
+        if versions is None:
+            if self._registry.versions(event.type):
+                raise NotHandled(event.type, self._plan.name)
+            raise UnknownContract(event.type)
+        if event.version is None:
+            raise UnknownVersion(event.type, None, sorted(versions))
+        reader = self._registry.reader(event.type, event.version, event.readable_by, versions)
+        return Choice(reader.read, tuple(versions[info_of(reader.contract).version]), structured)

@@ -1,0 +1,40 @@
+"""The envelope of a delivery, also of one that came without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from busbridge.contract import parse_ref
+from busbridge.envelope import Event, decode, new_id
+from busbridge.errors import InvalidEnvelope
+
+if TYPE_CHECKING:
+    from busbridge.routing import Destination
+    from busbridge.transport import Delivery
+
+
+def event_of(delivery: Delivery, destination: Destination) -> Event:
+    """The event that was delivered. Raises InvalidEnvelope.
+
+    A body without attributes is the contract that its destination assumes. Its source is the destination; its id is its
+    position on a stream, so that it stays the same when delivered again, and a new one elsewhere, where nothing tells
+    two equal messages from one that was delivered twice.
+    """
+    event = decode(delivery.headers, delivery.body)
+    if not event.plain:
+        return event
+    if destination.assume is None:
+        raise InvalidEnvelope(
+            f"no CloudEvents attributes, and destination {destination.name!r} does not say which contract to assume "
+            f"(assume: NAME@VERSION)"
+        )
+    name, version = parse_ref(destination.assume)
+    position = delivery.position
+    attributes = event.attributes | {
+        "specversion": "1.0",
+        "id": f"{position.partition}:{position.offset}" if position else new_id(),
+        "source": destination.name,
+        "type": name,
+        "dataschema": f"{name}/{version}",
+    }
+    return Event(attributes, event.data, event.headers)

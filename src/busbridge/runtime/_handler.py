@@ -1,0 +1,118 @@
+"""A handler: the user's function, the contracts it takes, and how it is called."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from busbridge.errors import HandlerError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
+
+    from busbridge.contract import Contract
+
+    Call = Callable[[Any, Any], Awaitable[None]]
+    """How the pipeline calls a handler, whatever its signature: (message, context)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One decorated function inside a subscription."""
+
+    function: Callable[..., object]
+    name: str
+    """Unique in its subscription. The ids of what it publishes are derived from it (T6)."""
+    contracts: tuple[type[Contract], ...]
+    when: Callable[[Any], bool] | None
+    fatal: tuple[type[Exception], ...]
+    takes_context: bool
+    is_async: bool
+
+    @property
+    def place(self) -> str:
+        """`file:line` of the function, for people."""
+        code = inspect.unwrap(self.function)
+        try:
+            return f"{inspect.getsourcefile(code)}:{inspect.getsourcelines(code)[1]}"
+        except (OSError, TypeError):
+            return "?"
+
+    def bind(self, executor: Executor) -> Call:
+        """The one shape that the pipeline calls: a coroutine function of (message, context)."""
+        function = self.function
+        if self.is_async:
+            return cast("Call", function if self.takes_context else _without_context(function))
+        return _in_thread(function, executor, takes_context=self.takes_context)
+
+
+def make_handler(
+    function: Callable[..., object],
+    contracts: tuple[type[Contract], ...],
+    when: Callable[[Any], bool] | None,
+    fatal: tuple[type[Exception], ...],
+    name: str | None,
+) -> Handler:
+    """Checks a function's declaration. Raises HandlerError where it can't be a handler."""
+    if not contracts:
+        raise HandlerError(f"{_described(function)} handles no contract: name at least one class in handles(...)")
+    for contract in contracts:
+        if contract.__contract__ is None:
+            raise HandlerError(
+                f"{_described(function)} handles {contract.__name__}, an abstract contract without a name"
+            )
+    return Handler(
+        function=function,
+        name=name or str(getattr(function, "__name__", type(function).__name__)),
+        contracts=contracts,
+        when=when,
+        fatal=fatal,
+        takes_context=_takes_context(function),
+        is_async=_is_async(function),
+    )
+
+
+def _takes_context(function: Callable[..., object]) -> bool:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(function).parameters.values())
+    required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
+    if any(each.kind is each.KEYWORD_ONLY for each in required) or not 1 <= len(required) <= 2:  # noqa: PLR2004 - (message) or (message, context)
+        raise HandlerError(
+            f"{_described(function)} must take (message) or (message, context), not {inspect.signature(function)}"
+        )
+    return sum(each.kind in positional for each in required) > 1
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - an object with an async __call__ is a handler too
+
+
+def _described(function: Callable[..., object]) -> str:
+    return f"handler {getattr(function, '__qualname__', function)!r}"
+
+
+def _without_context(function: Callable[..., Any]) -> Call:
+    def call(message: Contract, _context: object) -> Awaitable[None]:
+        return cast("Awaitable[None]", function(message))
+
+    return call
+
+
+def _in_thread(function: Callable[..., object], executor: Executor, *, takes_context: bool) -> Call:
+    async def call(message: Contract, context: object) -> None:
+        arguments = (message, context) if takes_context else (message,)
+        result = await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise HandlerError(
+                f"{_described(function)} is a plain function that returned an awaitable: declare it `async def`"
+            )
+
+    return call

@@ -1,0 +1,199 @@
+"""What happens to one delivery: read, handled, its consequences published, settled. Every way it can end is here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+from busbridge.errors import (
+    BusbridgeError,
+    InvalidEnvelope,
+    InvalidMessage,
+    NotHandled,
+    StaleDelivery,
+    UnknownContract,
+    UnknownVersion,
+)
+from busbridge.retry import Reason, record_of
+from busbridge.routing import Others
+from busbridge.runtime._context import LiveContext
+from busbridge.runtime._counts import Counts
+from busbridge.runtime._outcomes import PublishError
+
+if TYPE_CHECKING:
+    from busbridge.contract import Contract
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._dispatch import Bound, Choice, Dispatcher
+    from busbridge.runtime._observer import Observer
+    from busbridge.runtime._publishing import Publishing
+    from busbridge.telemetry import Tracing
+    from busbridge.transport import Delivery
+
+_log = logging.getLogger("busbridge.handling")
+
+_UNREADABLE: Final[dict[type[BusbridgeError], Reason]] = {
+    InvalidEnvelope: Reason.INVALID_ENVELOPE,
+    InvalidMessage: Reason.INVALID_MESSAGE,
+    UnknownVersion: Reason.UNKNOWN_VERSION,
+    UnknownContract: Reason.UNKNOWN_CONTRACT,
+    NotHandled: Reason.NOT_HANDLED,
+}
+
+
+class Failure(NamedTuple):
+    """An attempt that failed."""
+
+    reason: Reason
+    error: BaseException
+    final: bool
+    """True: another attempt would fail the same way."""
+
+
+@final
+class Handling:
+    """The pipeline of one subscription. `handle` is called by its lanes, and always settles or releases."""
+
+    def __init__(
+        self,
+        plan: SubscriptionPlan,
+        dispatcher: Dispatcher,
+        publishing: Publishing,
+        resources: Any,
+        system: str,
+        tracing: Tracing | None,
+        observer: Observer | None,
+    ) -> None:
+        self.counts = Counts()
+        self._system = system
+        self._plan = plan
+        self._choose = dispatcher.choose
+        self._publishing = publishing
+        self._resources = resources
+        self._tracing = tracing
+        self._observer = observer
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Handles one delivery to its end. Raises only CancelledError, after releasing it."""
+        try:
+            await self._handle(delivery)
+        except StaleDelivery as error:
+            _log.info("%s: %s", self._plan.group, error)
+            self._release(delivery, error)
+        except asyncio.CancelledError as error:
+            self._release(delivery, error)
+            raise
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            choice, body = self._choose(delivery)
+            message = choice.read(body)
+        except (UnknownContract, NotHandled) as error:
+            self._not_handled(delivery, error)
+            return
+        except (InvalidEnvelope, InvalidMessage, UnknownVersion) as error:
+            self._bury(delivery, Failure(_UNREADABLE[type(error)], error, final=True), attempts=0)
+            return
+        attempt = delivery.attempt
+        while (failure := await self._attempt(choice, message, delivery, attempt)) is not None:
+            if failure.final or attempt >= self._plan.attempts:
+                self._bury(delivery, failure, attempt)
+                return
+            _log.warning("%s: attempt %d failed, trying again: %r", self._plan.group, attempt, failure.error)
+            attempt += 1
+            self.counts.repeated += 1
+            message = choice.read(body)  # the handler may have changed what it was given
+
+    async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
+        bound = None
+        try:
+            bound = _taker(choice, message)
+            if bound is None:
+                self._discard(delivery, "filtered")
+                return None
+            context = LiveContext[Any](delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
+            if self._tracing is None:
+                await bound.call(message, context)
+            else:
+                await self._traced(self._tracing, bound, message, context, delivery)
+        except asyncio.CancelledError as error:
+            if _being_cancelled():
+                raise
+            return Failure(Reason.FAILED, error, final=False)
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it ends in the dead letter's record
+            fatal = bound is not None and isinstance(error, bound.fatal)
+            return Failure(Reason.FATAL if fatal else Reason.FAILED, error, final=fatal)
+        if context.outgoing:
+            try:
+                await self._publishing.send_until_confirmed(context.outgoing)
+            except PublishError as error:
+                return Failure(Reason.PUBLISH_REFUSED, error, final=True)
+        self._accept(delivery)
+        return None
+
+    async def _traced(
+        self, tracing: Tracing, bound: Bound, message: Contract, context: LiveContext[Any], delivery: Delivery
+    ) -> None:
+        with tracing.handling(
+            delivery.headers,
+            self._system,
+            self._plan.destination.physical,
+            self._plan.group,
+            message_id=context.message_id,
+            correlation_id=context.correlation_id,
+        ):
+            await bound.call(message, context)
+
+    def _accept(self, delivery: Delivery) -> None:
+        delivery.accept()
+        self.counts.handled += 1
+        if self._observer is not None:
+            self._observer.ended(self._plan, delivery, "handled", None)
+
+    def _discard(self, delivery: Delivery, rule: str) -> None:
+        delivery.accept()
+        self.counts.discarded[rule] += 1
+        self._observe(delivery, "discarded", None)
+
+    def _not_handled(self, delivery: Delivery, error: UnknownContract | NotHandled) -> None:
+        if self._plan.others is Others.DISCARD:
+            self._discard(delivery, "not_handled")
+        else:
+            self._bury(delivery, Failure(_UNREADABLE[type(error)], error, final=True), attempts=0)
+
+    def _bury(self, delivery: Delivery, failure: Failure, attempts: int) -> None:
+        delivery.reject(record_of(failure.reason, failure.error, delivery, self._plan, attempts))
+        self.counts.dead[failure.reason] += 1
+        trace = failure.error if failure.reason in {Reason.FAILED, Reason.FATAL} else None
+        _log.error(
+            "%s: dead letter (%s) after %d attempts: %s",
+            self._plan.group,
+            failure.reason.value,
+            attempts,
+            failure.error,
+            exc_info=trace,
+        )
+        self._observe(delivery, "dead", failure.error)
+
+    def _release(self, delivery: Delivery, error: BaseException) -> None:
+        delivery.release()
+        self.counts.released += 1
+        self._observe(delivery, "released", error)
+
+    def _observe(self, delivery: Delivery, fate: str, error: BaseException | None) -> None:
+        if self._observer is not None:
+            self._observer.ended(self._plan, delivery, fate, error)
+
+
+def _taker(choice: Choice, message: Contract) -> Bound | None:
+    """The first handler that takes the message."""
+    for bound in choice.handlers:
+        if bound.when is None or bound.when(message):
+            return bound
+    return None
+
+
+def _being_cancelled() -> bool:
+    """Whether this task is asked to end, or CancelledError came out of the handler by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

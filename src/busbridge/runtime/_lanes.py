@@ -1,0 +1,122 @@
+"""Long-lived tasks that take deliveries to handlers: no task and no thread hop per message.
+
+Ordered: a key always has the same lane, so that its messages are handled one after another. Unordered: all lanes share
+one line. The transport bounds what is handed over (prefetch), so the lines need no bound of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import cycle
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from busbridge.transport import Delivery
+
+    Handle = Callable[[Delivery], Awaitable[None]]
+
+
+@final
+class _Lane:
+    """One task's place: it waits on `wakeup` while `line` is empty."""
+
+    __slots__ = ("line", "wakeup")
+
+    def __init__(self, line: deque[Delivery]) -> None:
+        self.line = line
+        self.wakeup: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        wakeup, self.wakeup = self.wakeup, None
+        if wakeup is not None and not wakeup.done():
+            wakeup.set_result(None)
+
+
+@final
+class Lanes:
+    """`count` lanes that call `handle` for each delivery.
+
+    `handle` settles or releases the delivery. An exception out of it is a fault of the pipeline, not of a message: it
+    ends that lane and is raised by `failed`.
+    """
+
+    def __init__(self, count: int, handle: Handle, *, ordered: bool) -> None:
+        shared: deque[Delivery] = deque()
+        self._lanes = [_Lane(deque() if ordered else shared) for _ in range(count)]
+        self._idle: list[_Lane] = []
+        self._turn = cycle(self._lanes)
+        self._ordered = ordered
+        self._handle = handle
+        self._open = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._tasks = [asyncio.create_task(self._run(lane)) for lane in self._lanes]
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Lines the deliveries up and wakes the lanes they go to."""
+        self._open += len(deliveries)
+        self._empty.clear()
+        if self._ordered:
+            self._put_by_key(deliveries)
+        else:
+            self._put_anywhere(deliveries)
+
+    def _put_anywhere(self, deliveries: Sequence[Delivery]) -> None:
+        self._lanes[0].line.extend(deliveries)
+        for _ in range(min(len(deliveries), len(self._idle))):
+            self._idle.pop().wake()
+
+    def _put_by_key(self, deliveries: Sequence[Delivery]) -> None:
+        lanes = self._lanes
+        count = len(lanes)
+        for delivery in deliveries:
+            key = delivery.key
+            lane = next(self._turn) if key is None else lanes[hash(key) % count]
+            lane.line.append(delivery)
+            if lane.wakeup is not None:
+                lane.wake()
+
+    async def _run(self, lane: _Lane) -> None:
+        line, handle = lane.line, self._handle
+        loop = asyncio.get_running_loop()
+        while True:
+            finished = 0
+            while line:
+                delivery = line.popleft()
+                if delivery.session.taking:
+                    await handle(delivery)
+                else:
+                    delivery.release()
+                finished += 1
+            self._finish(finished)
+            lane.wakeup = wakeup = loop.create_future()
+            if not self._ordered:
+                self._idle.append(lane)
+            await wakeup
+
+    def _finish(self, count: int) -> None:
+        self._open -= count
+        if not self._open:
+            self._empty.set()
+
+    async def failed(self) -> None:
+        """Never returns; raises what broke a lane."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def drained(self) -> None:
+        """Waits until every delivery put in has been handled or released."""
+        await self._empty.wait()
+
+    async def close(self) -> None:
+        """Cancels what is being handled, releases what has not begun. Twice is fine."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in self._lanes:
+            while lane.line:
+                lane.line.popleft().release()

@@ -1,0 +1,228 @@
+"""From a message to the entries that its routes ask for, and their way out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+from busbridge.contract import Writer
+from busbridge.envelope import Encoder, check_headers, new_id, timestamp
+from busbridge.errors import MessageRefused, UndeclaredContract
+from busbridge.runtime._outcomes import PublishError, Undelivered, undelivered
+from busbridge.telemetry import passed_on
+from busbridge.transport import Entry, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from busbridge.contract import Contract
+    from busbridge.routing import Config, Destination
+    from busbridge.runtime._observer import Observer
+    from busbridge.runtime._sender import Sender
+    from busbridge.runtime._service import Service
+    from busbridge.telemetry import PublishSpan, Tracing
+    from busbridge.transport import Headers
+
+_log = logging.getLogger("busbridge.publishing")
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries to publish a handler's consequences while a broker does not take them."""
+
+
+class Prepared:
+    """A message with its id and the entries that it becomes, one for each destination."""
+
+    __slots__ = ("entries", "id", "message", "spans")
+
+    def __init__(
+        self,
+        message: Contract,
+        message_id: str,
+        entries: list[tuple[Sender, Entry]],
+        spans: dict[str, PublishSpan] | None = None,
+    ) -> None:
+        self.message = message
+        self.id = message_id
+        self.entries = entries
+        self.spans = spans
+        """By destination, while traced."""
+
+
+class _Target(NamedTuple):
+    sender: Sender
+    destination: Destination
+    routing_key: str
+    encoder: Encoder
+    headers: tuple[tuple[str, str], ...]
+    """What the route adds, for subscriptions that match on headers."""
+
+
+class _Exit(NamedTuple):
+    """Everything about publishing one contract that is the same for all its messages."""
+
+    writer: Writer
+    targets: tuple[_Target, ...]
+
+
+@final
+class Publishing:
+    """The publishing side of a bus."""
+
+    def __init__(
+        self,
+        service: Service[Any],
+        config: Config,
+        senders: Mapping[str, Sender],
+        prefixes: Mapping[str, str],
+        tracing: Tracing | None,
+        observer: Observer | None,
+    ) -> None:
+        self._service = service.name
+        self._tracing = tracing
+        self._observer = observer
+        self._exits = {each: _exit(each, service.name, config, senders, prefixes) for each in service.publishes}
+
+    def prepare(
+        self,
+        message: Contract,
+        *,
+        message_id: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        cause: Headers = (),
+    ) -> Prepared:
+        """Encodes a message for each of its destinations; nothing is sent.
+
+        `cause`: the headers of the message being handled, whose trace goes on. Raises UndeclaredContract;
+        InvalidEnvelope for a reserved header name; pydantic's error where the message does not fit its own contract.
+        """
+        way = self._exits.get(type(message))
+        if way is None:
+            raise self._undeclared(message)
+        body = way.writer.body(message)
+        identity = message_id or new_id()
+        extra: list[tuple[str, str]] = []
+        if headers:
+            check_headers(headers)
+            extra += headers.items()
+        if cause and self._tracing is None:
+            extra += passed_on(cause)
+        key, time = way.writer.key(message), timestamp()
+        prepared = Prepared(message, identity, [])
+        for target in way.targets:
+            written = target.encoder.headers(
+                identity,
+                time,
+                key=key,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                extra=[*target.headers, *extra] if target.headers else extra,
+            )
+            if self._tracing is not None:
+                written += self._begin_span(self._tracing, prepared, target, correlation_id)
+            prepared.entries.append((target.sender, Entry(target.destination, body, written, key, target.routing_key)))
+        return prepared
+
+    @staticmethod
+    def _begin_span(
+        tracing: Tracing, prepared: Prepared, target: _Target, correlation_id: str | None
+    ) -> tuple[tuple[str, str], ...]:
+        """The headers that carry the trace of this publish to this destination."""
+        name = target.destination.physical
+        span = tracing.begin_publish(target.sender.system, name, message_id=prepared.id, correlation_id=correlation_id)
+        prepared.spans = {**(prepared.spans or {}), target.destination.name: span}
+        return span.headers
+
+    async def send(self, prepared: Sequence[Prepared]) -> list[Undelivered]:
+        """Publishes everything and returns what was not confirmed. Raises ClosedError."""
+        if self._observer is not None:
+            self._observer.publishing(prepared)
+        flights: dict[Sender, tuple[list[Prepared], list[Entry]]] = {}
+        for each in prepared:
+            for sender, entry in each.entries:
+                owners, entries = flights.setdefault(sender, ([], []))
+                owners.append(each)
+                entries.append(entry)
+        outcomes = await asyncio.gather(*[sender.send(entries) for sender, (_, entries) in flights.items()])
+        failures = [
+            undelivered(owner, entry, outcome)
+            for (owners, entries), batch in zip(flights.values(), outcomes, strict=True)
+            for owner, entry, outcome in zip(owners, entries, batch, strict=True)
+            if outcome.status is not Status.CONFIRMED
+        ]
+        self._report(prepared, failures)
+        return failures
+
+    async def send_until_confirmed(self, prepared: Sequence[Prepared]) -> None:
+        """Publishes a handler's consequences: again and again, with the same ids, while a broker can't take them.
+
+        Raises PublishError as soon as a destination refuses one for good.
+        """
+        pause = _FIRST_PAUSE
+        while failures := await self.send(prepared):
+            if any(_is_final(each) for each in failures):
+                raise PublishError(failures, prepared)
+            _log.warning(
+                "%s: what a handler published is not confirmed, trying again: %s", self._service, failures[0].error
+            )
+            prepared = missing(prepared, failures)
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _report(self, prepared: Sequence[Prepared], failures: Sequence[Undelivered]) -> None:
+        if self._tracing is not None:
+            errors = {(each.message_id, each.destination): each.error for each in failures}
+            for each in prepared:
+                for destination, span in (each.spans or {}).items():
+                    span.end(errors.get((each.id, destination)))
+        if failures and self._observer is not None:
+            self._observer.undelivered(failures)
+
+    def _undeclared(self, message: Contract) -> UndeclaredContract:
+        def name(contract: type[Contract]) -> str:
+            return contract.__contract__.ref if contract.__contract__ else contract.__name__
+
+        return UndeclaredContract(self._service, name(type(message)), [name(each) for each in self._exits])
+
+
+def missing(prepared: Sequence[Prepared], failures: Sequence[Undelivered]) -> list[Prepared]:
+    """Of `prepared` only the entries that `failures` lists, to be sent again with the same ids."""
+    wanted = {(each.message_id, each.destination) for each in failures}
+    reduced = (
+        Prepared(
+            each.message, each.id, [pair for pair in each.entries if (each.id, pair[1].destination.name) in wanted]
+        )
+        for each in prepared
+    )
+    return [each for each in reduced if each.entries]
+
+
+def _is_final(failure: Undelivered) -> bool:
+    """Refused for a reason that time does not mend: a full queue may drain, an unroutable message stays unroutable."""
+    return isinstance(failure.error, MessageRefused) and failure.error.reason != "overflow"
+
+
+def _exit(
+    contract: type[Contract],
+    service: str,
+    config: Config,
+    senders: Mapping[str, Sender],
+    prefixes: Mapping[str, str],
+) -> _Exit:
+    writer = Writer(contract)
+    info = writer.info
+    targets = tuple(
+        _Target(
+            senders[target.destination.transport],
+            target.destination,
+            target.routing_key,
+            Encoder(info, prefix=prefixes[target.destination.transport], source=service, catalog=config.catalog),
+            tuple(target.headers.items()),
+        )
+        for target in config.routes[info.name].targets
+    )
+    return _Exit(writer, targets)

@@ -1,0 +1,211 @@
+"""What a user writes: a service, its subscriptions and their handlers. Says what is done, never where."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, final, overload
+
+from typing_extensions import TypeVar
+
+from busbridge.contract import Contract
+from busbridge.errors import HandlerError
+from busbridge.runtime._handler import make_handler
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from busbridge.runtime._context import Context
+    from busbridge.runtime._handler import Handler
+
+R = TypeVar("R", default=None)
+"""What a service's lifespan makes and its handlers use: a database pool, an HTTP client."""
+C = TypeVar("C", bound=Contract)
+C1 = TypeVar("C1", bound=Contract)
+C2 = TypeVar("C2", bound=Contract)
+C3 = TypeVar("C3", bound=Contract)
+C4 = TypeVar("C4", bound=Contract)
+
+Lifespan: TypeAlias = "Callable[[], AbstractAsyncContextManager[R]]"
+
+
+@final
+class Service(Generic[R]):
+    """What is deployed together: what it publishes, and what it handles.
+
+    `name` is the CloudEvents source of its messages and the owner of its subscriptions; replicas share it. `publishes`
+    lists every contract it may publish: one that has no route is an error at start, publishing another raises.
+    `lifespan` makes what handlers use (`context.resources`): entered when a bus opens, left after the last handler.
+    """
+
+    @overload
+    def __init__(self: Service[None], name: str, *, publishes: Iterable[type[Contract]] = ()) -> None: ...
+    @overload
+    def __init__(self, name: str, *, publishes: Iterable[type[Contract]] = (), lifespan: Lifespan[R]) -> None: ...
+    def __init__(
+        self, name: str, *, publishes: Iterable[type[Contract]] = (), lifespan: Lifespan[Any] | None = None
+    ) -> None:
+        self.name = name
+        self.publishes = tuple(publishes)
+        self.lifespan = lifespan
+        self._subscriptions: dict[str, Subscription[R]] = {}
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription[R]]:
+        """Its subscriptions by name."""
+        return MappingProxyType(self._subscriptions)
+
+    @property
+    def contracts(self) -> tuple[type[Contract], ...]:
+        """Every contract it publishes or handles, each once."""
+        handled = (each for subscription in self._subscriptions.values() for each in subscription.contracts)
+        return tuple(dict.fromkeys([*self.publishes, *handled]))
+
+    def subscription(self, name: str) -> Subscription[R]:
+        """A named place of this service at one destination, which the configuration gives.
+
+        Raises HandlerError if the service has one of this name.
+        """
+        if name in self._subscriptions:
+            raise HandlerError(f"service {self.name!r} has a subscription {name!r} already")
+        self._subscriptions[name] = subscription = Subscription[R](self.name, name)
+        return subscription
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name!r}, publishes {len(self.publishes)}, subscriptions {len(self._subscriptions)}>"
+
+
+@final
+class Subscription(Generic[R]):
+    """One queue or one consumer group, shared by the replicas of a service. Made by `Service.subscription`."""
+
+    def __init__(self, service: str, name: str) -> None:
+        self.service = service
+        self.name = name
+        self._handlers: list[Handler] = []
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """Its handlers as declared: of several for one contract the first whose `when` holds is taken."""
+        return tuple(self._handlers)
+
+    @property
+    def contracts(self) -> tuple[type[Contract], ...]:
+        """Every contract it handles, each once."""
+        return tuple(dict.fromkeys(each for handler in self._handlers for each in handler.contracts))
+
+    @overload
+    def handles(
+        self,
+        contract: type[C],
+        /,
+        *,
+        when: Callable[[C], bool] | None = ...,
+        fatal: Fatal = ...,
+        name: str | None = ...,
+    ) -> HandlerDecorator[C, R]: ...
+    @overload
+    def handles(
+        self,
+        first: type[C1],
+        second: type[C2],
+        /,
+        *,
+        when: Callable[[C1 | C2], bool] | None = ...,
+        fatal: Fatal = ...,
+        name: str | None = ...,
+    ) -> HandlerDecorator[C1 | C2, R]: ...
+    @overload
+    def handles(
+        self,
+        first: type[C1],
+        second: type[C2],
+        third: type[C3],
+        /,
+        *,
+        when: Callable[[C1 | C2 | C3], bool] | None = ...,
+        fatal: Fatal = ...,
+        name: str | None = ...,
+    ) -> HandlerDecorator[C1 | C2 | C3, R]: ...
+    @overload
+    def handles(
+        self,
+        first: type[C1],
+        second: type[C2],
+        third: type[C3],
+        fourth: type[C4],
+        /,
+        *,
+        when: Callable[[C1 | C2 | C3 | C4], bool] | None = ...,
+        fatal: Fatal = ...,
+        name: str | None = ...,
+    ) -> HandlerDecorator[C1 | C2 | C3 | C4, R]: ...
+    def handles(
+        self,
+        *contracts: type[Contract],
+        when: Callable[[Any], bool] | None = None,
+        fatal: Fatal = (),
+        name: str | None = None,
+    ) -> HandlerDecorator[Any, R]:
+        """Makes the decorated function the handler of `contracts`; it stays the function it was.
+
+        The function takes `(message)` or `(message, context)`; `async def` runs on the event loop, `def` in a bounded
+        pool of threads. `when` filters by content: a message that no handler's `when` takes is discarded by the rule
+        `filtered` and counted. An error of a `fatal` class makes the message a dead letter at once; any other is tried
+        again, as often as the configuration says. `name` (default: the function's) is part of the ids of what the
+        handler publishes, so renaming it changes them. Raises HandlerError where the function can't be a handler, or
+        would never be reached.
+        """
+        return HandlerDecorator(self, contracts, when, fatal, name)
+
+    def add(self, handler: Handler) -> None:
+        """Adds a handler. Raises HandlerError where its name is taken, or where it could never be reached."""
+        for other in self._handlers:
+            if other.name == handler.name:
+                raise HandlerError(
+                    f"subscription {self.name!r} has two handlers named {handler.name!r}: give one a name="
+                )
+            hidden = set(other.contracts) & set(handler.contracts)
+            if hidden and other.when is None:
+                listed = ", ".join(sorted(each.__name__ for each in hidden))
+                raise HandlerError(
+                    f"handler {handler.name!r} of subscription {self.name!r} is never reached for {listed}: "
+                    f"{other.name!r}, declared before it, takes all (give that one a when=)"
+                )
+        self._handlers.append(handler)
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.name!r} of {self.service!r}, handlers {len(self._handlers)}>"
+
+
+Fatal: TypeAlias = "tuple[type[Exception], ...]"
+
+
+@final
+class HandlerDecorator(Generic[C, R]):
+    """What `handles` returns: takes the function, gives it back."""
+
+    def __init__(
+        self,
+        subscription: Subscription[R],
+        contracts: tuple[type[Contract], ...],
+        when: Callable[[Any], bool] | None,
+        fatal: Fatal,
+        name: str | None,
+    ) -> None:
+        self._subscription = subscription
+        self._declared = (contracts, when, fatal, name)
+
+    @overload
+    def __call__(self, function: Callable[[C], Awaitable[None]], /) -> Callable[[C], Awaitable[None]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[C, Context[R]], Awaitable[None]], /
+    ) -> Callable[[C, Context[R]], Awaitable[None]]: ...
+    @overload
+    def __call__(self, function: Callable[[C], None], /) -> Callable[[C], None]: ...
+    @overload
+    def __call__(self, function: Callable[[C, Context[R]], None], /) -> Callable[[C, Context[R]], None]: ...
+    def __call__(self, function: Callable[..., object], /) -> Callable[..., object]:
+        self._subscription.add(make_handler(function, *self._declared))
+        return function

@@ -1,0 +1,96 @@
+"""One subscription at work: takes deliveries from its source and puts them into lanes, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, final
+
+from busbridge.errors import SourceEnded
+from busbridge.runtime._lanes import Lanes
+
+if TYPE_CHECKING:
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._counts import Counts
+    from busbridge.runtime._handling import Handling
+    from busbridge.transport import Source
+
+_log = logging.getLogger("busbridge.worker")
+
+_FLUSH_SECONDS: Final = 5.0
+"""How long the broker may take to hear the last settlements when stopping."""
+
+
+@final
+class Worker:
+    """Made when a bus opens; `stop` once."""
+
+    def __init__(self, plan: SubscriptionPlan, source: Source, handling: Handling) -> None:
+        self.plan = plan
+        self._source = source
+        self._handling = handling
+        self._lanes = Lanes(plan.concurrency, handling.handle, ordered=plan.ordered)
+        self._taking = asyncio.create_task(self._take())
+        self._watching = asyncio.create_task(self._watch())
+
+    @property
+    def counts(self) -> Counts:
+        """What became of its deliveries so far."""
+        return self._handling.counts
+
+    async def _take(self) -> None:
+        source, lanes = self._source, self._lanes
+        try:
+            while True:
+                lanes.put(await source.receive())
+        except SourceEnded:
+            return
+
+    async def _watch(self) -> None:
+        """Ends when taking ends; raises, after logging it, what stopped the subscription unasked."""
+        lanes = asyncio.create_task(self._lanes.failed())
+        try:
+            await asyncio.wait({self._taking, lanes}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (self._taking, lanes):
+                if task.done() and not task.cancelled():
+                    task.result()
+        except Exception as error:
+            _log.critical("%s has stopped: %s", self.plan.group, error)
+            raise
+        finally:
+            lanes.cancel()
+
+    async def failed(self) -> None:
+        """Waits while the subscription works. Raises what stopped it; returns when it was told to stop."""
+        await asyncio.shield(self._watching)
+
+    async def stop(self, grace: float) -> None:
+        """Stops taking, lets what is in flight finish for `grace` seconds, cancels the rest, settles, leaves.
+
+        What was cancelled is not settled: the broker hands it over again. What had stopped the subscription before was
+        logged and is raised by `failed`, not here.
+        """
+        self._source.drain()
+        try:
+            async with asyncio.timeout(grace):
+                await asyncio.wait({self._taking})
+                await self._lanes.drained()
+        except TimeoutError:
+            _log.warning(
+                "%s: handlers are cancelled after %g s; their messages will be delivered again", self.plan.group, grace
+            )
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        self._taking.cancel()
+        await self._lanes.close()
+        if not await self._source.flush(_FLUSH_SECONDS):
+            _log.warning(
+                "%s: the broker did not hear every settlement; some messages will be delivered again", self.plan.group
+            )
+        await self._source.close()
+        await asyncio.gather(self._taking, self._watching, return_exceptions=True)
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.plan.group!r}, {self.counts!r}>"
