@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -41,28 +41,40 @@ def checked(document: Document) -> Config:
 
 
 def _validated(document: Document) -> tuple[File, list[Fault]]:
-    """The model, without the entries that have faults: what refers to the others can still be checked."""
+    """The model, without the keys that have faults: what stands beside them can still be checked."""
     faults: list[Fault] = []
+    removed: set[KeyPath] = set()
     data = document.data
     while True:
         try:
             return File.model_validate(data), faults
         except ValidationError as error:
-            faults += faults_of(error, document.places)
+            faults += faults_of(error, document.places, removed)
             for each in error.errors(include_url=False, include_input=False, include_context=False):
-                data = _without(data, _entry(tuple(each["loc"])))
+                path = _removable(data, tuple(each["loc"]))
+                removed.add(path)
+                data = _without(data, path)
 
 
-def _entry(path: KeyPath) -> KeyPath:
-    """The transport, destination, route or subscription that `path` lies in."""
-    return path[: 4 if path[0] == "services" and len(path) > 4 else 2]  # noqa: PLR2004
+def _removable(data: Node, path: KeyPath) -> KeyPath:
+    """The longest beginning of `path` that is in `data`: a required key that is missing takes its section along."""
+    length = 0
+    for key in path:
+        if not isinstance(data, dict) or key not in data:
+            break
+        data = data[str(key)]
+        length += 1
+    return path[:length]
 
 
-def _without(data: Mapping[str, Node], path: KeyPath) -> dict[str, Node]:
-    inner = data.get(str(path[0])) if path else None
+def _without(data: dict[str, Node], path: KeyPath) -> dict[str, Node]:
+    if not path:
+        return data
+    key = str(path[0])
+    inner = data.get(key)
     if len(path) > 1 and isinstance(inner, dict):
-        return {**data, str(path[0]): _without(inner, path[1:])}
-    return {key: value for key, value in data.items() if path and key != path[0]}
+        return {**data, key: _without(inner, path[1:])}
+    return {each: value for each, value in data.items() if each != key}
 
 
 def _built(file: File, document: Document, problems: Problems) -> Config:

@@ -119,5 +119,6 @@ class _MappingReader:
             return str(fspath(cast("PathLike[str]", value)))
         return self._fault(f"a {type(value).__name__} can't stand in a configuration", path)
 
-    def _fault(self, problem: str, path: KeyPath) -> None:
+    def _fault(self, problem: str, path: KeyPath) -> Node:
         self._document.faults.append(Fault(problem, Location(path, self._name)))
+        return None

@@ -7,7 +7,7 @@ letter case nor `-` and `.` from `_`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from pydantic import create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource
@@ -21,7 +21,7 @@ from busbridge.routing._values import Plain
 from busbridge.routing._yaml import value_from_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -37,9 +37,9 @@ def overridden(document: Document, environ: Mapping[str, str]) -> Document:
     variables = {name.upper(): value for name, value in environ.items() if _is_override(name.upper())}
     if not variables:
         return document
-    overrides = _Overrides(document)
+    overrides = _Overrides()
     overrides.faults.extend(_clashes(variables))
-    overrides.take(_nested(variables), Shape(fields=keys_of(File)), document.data, ())
+    overrides.take(_nested(variables), Shape(fields=keys_of(File)), document.data, _At())
     return overrides.document().over(document)
 
 
@@ -74,12 +74,22 @@ def _nested(variables: Mapping[str, str]) -> dict[str, Any]:
     return source()
 
 
+class _At(NamedTuple):
+    """A place: the keys that lead there, and how the variable's name spells them."""
+
+    words: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+
+    def below(self, word: str, key: str) -> _At:
+        return _At((*self.words, word), (*self.path, key))
+
+
 class _Overrides:
     """Puts each variable at the key that it means."""
 
     __slots__ = ("_data", "_places", "faults")
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._data: dict[str, Node] = {}
         self._places: dict[KeyPath, Location] = {}
@@ -88,63 +98,61 @@ class _Overrides:
         """The layer of everything taken so far."""
         return Document(self._data, self._places, self.faults)
 
-    def take(
-        self, values: Mapping[str, Any], shape: Shape, current: Node, words: tuple[str, ...], path: KeyPath = ()
-    ) -> None:
-        """Takes `values`, which stand at `path` and were spelled `words` in the variable's name."""
+    def take(self, values: Mapping[str, Any], shape: Shape, current: Node, at: _At) -> None:
+        """Takes `values`, which stand in `current`, at `at`."""
         known = list(shape.fields) or list(current if isinstance(current, dict) else ())
         for word, value in values.items():
-            spelled = (*words, word)
-            key = self._key(word, known, spelled)
-            if key is None:
+            matches = [key for key in known if _spelling(key) == word]
+            if len(matches) != 1:
+                self._unknown(word, value, at, matches, known)
                 continue
+            key = matches[0]
             inner = shape_of(shape.fields[key].annotation if shape.fields else shape.item)
             below = current.get(key) if isinstance(current, dict) else None
-            if isinstance(value, dict) and not inner.is_value:
-                self.take(cast("dict[str, Any]", value), inner, below, spelled, (*path, key))
-            elif isinstance(value, dict):
-                self._unknown(next(iter(_spellings(cast("dict[str, Any]", value), spelled))), f"{key} has no keys", ())
-            else:
-                self._put((*path, key), str(value), _variable(_name(spelled)))
+            self._take_one(value, inner, below, at.below(word, key))
 
-    def _key(self, word: str, known: Iterable[str], spelled: tuple[str, ...]) -> str | None:
-        """The one key that `word` spells."""
-        matches = [key for key in known if _spelling(key) == word]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            self._unknown(spelled, f"it may mean {' or '.join(matches)}", ())
+    def _take_one(self, value: Any, shape: Shape, current: Node, at: _At) -> None:
+        if not isinstance(value, dict):
+            self._put(at, str(value))
+        elif shape.is_value:
+            for name in _names(cast("dict[str, Any]", value), at.words):
+                self.faults.append(Fault(f"{at.path[-1]} has no keys below it", _variable(name)))
         else:
-            self._unknown(spelled, "it overrides no key of the configuration", [_spelling(key) for key in known])
-        return None
+            self.take(cast("dict[str, Any]", value), shape, current, at)
 
-    def _unknown(self, spelled: tuple[str, ...], problem: str, known: Iterable[str]) -> None:
-        close = nearest(spelled[-1], known)
-        hint = f"did you mean {_name((*spelled[:-1], close))}?" if close else None
-        self.faults.append(Fault(problem, _variable(_name(spelled)), hint))
+    def _unknown(self, word: str, value: Any, at: _At, matches: Sequence[str], known: Iterable[str]) -> None:
+        problem, hint = "it overrides no key of the configuration", None
+        if matches:
+            problem = f"it may mean {' or '.join(matches)}"
+        elif close := nearest(word, [_spelling(key) for key in known]):
+            hint = f"did you mean {_name((*at.words, close))}?"
+        for name in _names({word: value}, at.words):
+            self.faults.append(Fault(problem, _variable(name), hint))
 
-    def _put(self, path: KeyPath, text: str, place: Location) -> None:
+    def _put(self, at: _At, text: str) -> None:
+        place = _variable(_name(at.words))
         value: Node = Plain(text)
         if text.lstrip().startswith(("[", "{")):
-            value, faults = value_from_yaml(text, place.file or "")
+            value, faults = value_from_yaml(text, str(place))
             self.faults.extend(faults)
         section = self._data
-        for key in path[:-1]:
-            section = cast("dict[str, Node]", section.setdefault(str(key), {}))
-        section[str(path[-1])] = value
-        self._places[path] = Location(path, place.file)
+        for key in at.path[:-1]:
+            section = cast("dict[str, Node]", section.setdefault(key, {}))
+        section[at.path[-1]] = value
+        self._places[at.path] = Location(at.path, place.file)
 
 
 def _spelling(key: str) -> str:
     return re.sub(r"[-.]", "_", key).lower()
 
 
-def _spellings(values: Mapping[str, Any], words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+def _names(values: Mapping[str, Any], words: tuple[str, ...]) -> Iterable[str]:
+    """The variables that `values` came from."""
     for word, value in values.items():
         if isinstance(value, dict):
-            yield from _spellings(cast("dict[str, Any]", value), (*words, word))
+            yield from _names(cast("dict[str, Any]", value), (*words, word))
         else:
-            yield (*words, word)
+            yield _name((*words, word))
 
 
 def _name(words: tuple[str, ...]) -> str:

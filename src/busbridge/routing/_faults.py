@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from busbridge.errors import Fault, Location
 from busbridge.routing._config import locate
@@ -12,7 +12,7 @@ from busbridge.routing._model import File
 from busbridge.routing._shape import below, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -38,9 +38,10 @@ _ALLOWED: Final = {
 }
 
 
-def faults_of(error: ValidationError, places: Mapping[KeyPath, Location]) -> list[Fault]:
-    """A fault for each thing that pydantic found."""
-    return [_fault(each, places) for each in error.errors(include_url=False)]
+def faults_of(error: ValidationError, places: Mapping[KeyPath, Location], removed: Collection[KeyPath]) -> list[Fault]:
+    """A fault for each thing that pydantic found, unless it misses a key that was `removed` for a fault of its own."""
+    found = error.errors(include_url=False)
+    return [_fault(each, places) for each in found if each["type"] != "missing" or tuple(each["loc"]) not in removed]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -92,7 +93,7 @@ def _written(path: KeyPath, kind: str, places: Mapping[KeyPath, Location]) -> Ke
 
 def _words(error: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
     kind = error["type"]
-    context = cast("dict[str, Any]", error.get("ctx", {}))
+    context = error.get("ctx", {})
     if kind == "missing":
         return "it is required, and not there", None
     if kind == "extra_forbidden":
@@ -104,7 +105,7 @@ def _words(error: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
         return f"found {found}: {context['error']}", None
     if kind in _ALLOWED:
         return f"found {found}, allowed: {_ALLOWED[kind]}", None
-    return f"found {found}: {_lower(error['msg'])}", None
+    return f"found {found}: {error['msg'].replace('Input should be', 'it must be')}", None
 
 
 def did_you_mean_one(value: object, choices: str) -> str | None:
@@ -129,7 +130,3 @@ def _keys_beside(path: KeyPath) -> list[str]:
     for key in path[:-1]:
         annotation = get_args(annotation)[0] if isinstance(key, int) else below(annotation, key)
     return list(shape_of(annotation).fields)
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

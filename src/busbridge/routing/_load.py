@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from busbridge.routing._config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, object] | Config"
 """What a configuration is loaded from: the path of a YAML file, a mapping of the same shape, or one that is loaded."""

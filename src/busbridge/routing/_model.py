@@ -3,8 +3,6 @@
 The reference page and the JSON Schema of the file are rendered from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
@@ -269,6 +267,10 @@ class StopSection(Section):
 class File(Section):
     """The whole configuration: where things go, never what they are."""
 
+    include: Annotated[
+        Texts | None,
+        Field(description="Files that this one is laid over, relative to it. Later ones win over earlier ones."),
+    ] = None
     transports: Annotated[dict[Name, TransportSection], Field(description="The brokers, by name.")] = {}
     destinations: Annotated[dict[Name, DestinationSection], Field(description="Named places messages go.")] = {}
     routes: Annotated[

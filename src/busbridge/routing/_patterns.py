@@ -1,7 +1,7 @@
 """Patterns of `match:`. A wildcard that is a whole word is the broker's; one inside a word is expanded here, at load.
 
-`shop.order-*` can't be said to a broker, whose `*` is one whole word. It stands for the routing keys of the contracts that
-are routed to the topic, and becomes one exact key for each.
+`shop.order-*` can't be said to a broker, whose `*` is one whole word. It stands for the routing keys of the contracts
+that are routed to the topic, and becomes one exact key for each.
 """
 
 from __future__ import annotations

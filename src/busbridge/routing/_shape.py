@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from busbridge.routing._model import Section
 
@@ -41,8 +41,7 @@ def shape_of(annotation: Any) -> Shape:
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
     """The fields of a section by the key that stands in the YAML."""
-    fields = cast("dict[str, FieldInfo]", section.model_fields)
-    return {info.alias or name: info for name, info in fields.items() if not info.exclude}
+    return {info.alias or name: info for name, info in section.model_fields.items() if not info.exclude}
 
 
 def below(annotation: Any, key: str) -> Any:

@@ -86,7 +86,7 @@ def _hosts_fit(hosts: str, path: KeyPath, problems: Problems) -> bool:
     for host in hosts.split(",") if hosts else ():
         match = _HOST.fullmatch(host)
         if match is None or not 0 < int(match["port"] or 1) <= 65_535:  # noqa: PLR2004
-            problems.add(path, f"{host!r} is no host:port", "several hosts are joined with commas")
+            problems.add(path, "what stands for the host is no host:port", "several hosts are joined with commas")
             return False
     return True
 

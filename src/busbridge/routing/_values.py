@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, TypeAlias, final
+from typing import Annotated, Any, Final, TypeAlias, cast, final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -33,7 +33,7 @@ class Plain(str):
 
 def _name(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("a name is text")
+        raise ValueError("a name is text")  # noqa: TRY004  # pydantic makes a fault of a ValueError only
     if not re.fullmatch(NAME_PATTERN, value):
         raise ValueError("a name is lower-case letters and digits, in words joined by '-' or '.'")
     if len(value) > NAME_LENGTH:
@@ -95,7 +95,7 @@ def _boolean(value: object) -> object:
 def _setting(value: object) -> object:
     """A client's setting: what is unquoted and looks like a number or a boolean is one, as YAML 1.2 has it."""
     if not isinstance(value, str):
-        raise ValueError("a client's setting is text, a number, true or false")
+        raise ValueError("a client's setting is text, a number, true or false")  # noqa: TRY004  # as above
     return _resolved(value) if isinstance(value, Plain) else str(value)
 
 
@@ -108,7 +108,7 @@ def _resolved(text: str) -> str | int | float | bool:
 
 
 def _listed(value: object) -> object:
-    return value if isinstance(value, (list, tuple)) else [value]
+    return cast("list[object]", value) if isinstance(value, list) else [value]
 
 
 _DURATION_SCHEMA: Final = {"type": "string", "examples": ["30d", "1h30m", "500ms", "PT1H30M"]}

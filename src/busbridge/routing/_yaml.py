@@ -1,6 +1,6 @@
 """YAML text to a document: the position of every key kept, duplicate keys refused, every scalar left as text.
 
-Only PyYAML's composer is used. Its constructor would read `on` as true, `1:30` as ninety and a later key over an earlier one.
+Only PyYAML's composer is used: its constructor reads `on` as true, `1:30` as ninety, and the later of two equal keys.
 """
 
 from __future__ import annotations
@@ -135,9 +135,10 @@ class _Reader:
     def _line(self, path: KeyPath) -> int | None:
         return self._document.places[path].line
 
-    def _fault(self, problem: str, path: KeyPath, node: yaml.Node, hint: str | None = None) -> None:
+    def _fault(self, problem: str, path: KeyPath, node: yaml.Node, hint: str | None = None) -> Node:
         where = Location(path, self._file, node.start_mark.line + 1)
         self._document.faults.append(Fault(problem, where, hint))
+        return None
 
 
 def _scalar(node: yaml.ScalarNode) -> Node:
