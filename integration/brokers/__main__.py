@@ -62,7 +62,7 @@ _COMMANDS = {"up": _up, "down": _down, "env": _env, "status": _status, "images":
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m integration.brokers",
-        description="up: finds or makes brokers, prints their URLs as shell exports. down: removes the set's containers. "
+        description="up: finds or makes brokers, prints their URLs as shell exports. down: removes their containers. "
         "env: the exports of a set that is up. status: what runs. images: makes `docker compose` and the images "
         "ready, prints the variables that docker-compose.yml reads.",
     )

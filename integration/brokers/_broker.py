@@ -46,7 +46,7 @@ class Broker(ABC):
         """The container it runs in. Raises BrokersUnavailableError if it is not one of ours."""
         if self._container is None:
             raise BrokersUnavailableError(
-                f"{self!r} came from the environment and runs in no container of ours, so it cannot be stopped or harmed; "
+                f"{self!r} is in no container of ours, so it cannot be stopped or harmed; "
                 f"unset BUSBRIDGE_TEST_*_URL to have containers made"
             )
         return self._container
@@ -56,7 +56,7 @@ class Broker(ABC):
         """True if it serves clients now."""
 
     def wait_until_ready(self) -> None:
-        """Returns when it serves clients. Raises BrokersUnavailableError, with the end of its log, if it does not in time."""
+        """Returns when it serves clients. BrokersUnavailableError, with its last log lines, if it ends or hangs."""
         deadline = time.monotonic() + _READY_SECONDS
         while not self.answers():
             if time.monotonic() > deadline or self._has_ended():

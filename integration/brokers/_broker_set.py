@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from integration.brokers._broker import Broker
-from integration.brokers._container import BROKER_LABEL, URL_LABEL, Container, containers_of, remove_set
+from integration.brokers._container import BROKER_LABEL, URL_LABEL, Container, containers_of, remove_sets, set_names
 from integration.brokers._docker import docker_works
 from integration.brokers._engine import ensure_engine
 from integration.brokers._kafka import Kafka, start_kafka
 from integration.brokers._postgresql import PostgreSQL, start_postgresql
 from integration.brokers._progress import say
 from integration.brokers._rabbitmq import RabbitMQ, start_rabbitmq
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from integration.brokers._broker import Broker
+
+_PRIVATE = "-private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,11 @@ class BrokerSet:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def private_name(self) -> str:
+        """The set of the brokers that single tests make: `up` does not take them for its own, `down` removes them."""
+        return f"{self.name}{_PRIVATE}"
+
     def up(self, kinds: Iterable[str]) -> dict[str, Broker]:
         """One ready broker of each kind: the one that the environment names, the set's own if it runs, else a new one.
 
@@ -64,7 +74,13 @@ class BrokerSet:
     def down(self) -> None:
         """Removes every container of the set, with its data. No effect if there is none."""
         if docker_works():
-            remove_set(self.name)
+            removed = remove_sets(self.name, self.private_name)
+            say(f"removed {removed} container(s) of set {self.name}")
+
+    @staticmethod
+    def names() -> set[str]:
+        """The sets that have containers on this machine."""
+        return {name.removesuffix(_PRIVATE) for name in set_names()} if docker_works() else set()
 
     def _find(self, kind: str) -> Broker | None:
         url = os.environ.get(KINDS[kind].variable)

@@ -11,7 +11,7 @@ from integration.brokers._docker import docker
 from integration.brokers._errors import BrokersUnavailableError, DockerError
 from integration.brokers._progress import say
 
-_SUITE = "trixie"  # the first Debian that has Compose v2; the program needs the C library only, so it runs on older ones
+_SUITE = "trixie"  # the first Debian that has Compose v2; it needs the C library only, so it runs on older ones
 _PACKAGE = "docker-compose"
 _PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
 
@@ -26,7 +26,7 @@ def ensure_compose() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _unpack(Path(folder))
     if not _works():
-        raise BrokersUnavailableError("`docker compose` does not work, although its plugin is now in ~/.docker/cli-plugins")
+        raise BrokersUnavailableError("`docker compose` does not work, although ~/.docker/cli-plugins has it now")
 
 
 def _works() -> bool:
@@ -40,7 +40,7 @@ def _works() -> bool:
 def _unpack(folder: Path) -> None:
     options = _apt_options(folder)
     _debian.run("apt-get", *options, "update", "-qq")
-    _debian.run("sh", "-c", 'cd "$1" && shift && apt-get "$@"', "sh", str(folder), *options, "download", "-qq", _PACKAGE)
+    _debian.run("apt-get", *options, "download", "-qq", _PACKAGE, folder=folder)
     (package,) = folder.glob("*.deb")
     _debian.run("dpkg", "-x", str(package), str(folder))
     plugins = Path.home() / ".docker" / "cli-plugins"

@@ -10,7 +10,6 @@ from typing import final
 
 from integration.brokers._docker import containers_with, docker
 from integration.brokers._errors import DockerError
-from integration.brokers._progress import say
 
 SET_LABEL = "busbridge.broker-set"
 BROKER_LABEL = "busbridge.broker"
@@ -21,7 +20,7 @@ _STOP_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Specification:
-    """What a container is made of. `ports` maps a port of 127.0.0.1 to one inside; `files` a path inside to its text."""
+    """What a container is made of. `ports` maps ports of 127.0.0.1 to ports inside; `files` paths inside to texts."""
 
     broker: str
     url: str
@@ -44,7 +43,7 @@ class Container:
     def create(cls, specification: Specification, set_name: str) -> Container:
         """A started container of that set. It is removed again if it cannot be started."""
         name = f"{set_name}-{specification.broker}-{secrets.token_hex(3)}"
-        # The host name is part of a RabbitMQ node's name, and so of where its data lies: it must outlive the container's run.
+        # A RabbitMQ node keeps its data under a name made from its host's: that must be the same after a restart.
         options = ["--name", name, "--hostname", name.replace(".", "-"), *_label_options(specification, set_name)]
         for outside, inside in specification.ports.items():
             options += ["--publish", f"127.0.0.1:{outside}:{inside}"]
@@ -136,9 +135,7 @@ def _label_options(specification: Specification, set_name: str) -> list[str]:
 
 def reserved_ports() -> set[int]:
     """The ports of every container of this package, also of those that are stopped and will want theirs again."""
-    form = f'{{{{.Label "{_PORTS_LABEL}"}}}}'
-    lists = docker("ps", "--all", "--filter", f"label={_PORTS_LABEL}", "--format", form).split()
-    return {int(port) for ports in lists for port in ports.split(",")}
+    return {int(port) for ports in _labels(_PORTS_LABEL) for port in ports.split(",")}
 
 
 def containers_of(set_name: str) -> list[Container]:
@@ -146,9 +143,18 @@ def containers_of(set_name: str) -> list[Container]:
     return [Container(found) for found in containers_with(f"label={SET_LABEL}={set_name}")]
 
 
-def remove_set(set_name: str) -> None:
-    """Removes every container of the set, saying how many there were."""
-    found = containers_with(f"label={SET_LABEL}={set_name}")
+def set_names() -> set[str]:
+    """The names of all sets that have a container."""
+    return set(_labels(SET_LABEL))
+
+
+def remove_sets(*set_names: str) -> int:
+    """Removes every container of these sets, with its data; returns how many there were."""
+    found = [container.id for name in set_names for container in containers_of(name)]
     if found:
         docker("rm", "--force", "--volumes", *found)
-    say(f"removed {len(found)} container(s) of set {set_name}")
+    return len(found)
+
+
+def _labels(name: str) -> list[str]:
+    return docker("ps", "--all", "--filter", f"label={name}", "--format", f'{{{{.Label "{name}"}}}}').split()

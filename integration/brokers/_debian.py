@@ -10,7 +10,7 @@ from pathlib import Path
 from integration.brokers._errors import BrokersUnavailableError
 from integration.brokers._progress import say
 
-_INSTALL_SECONDS = 900.0
+_COMMAND_SECONDS = 900.0
 
 
 def is_debian_root() -> bool:
@@ -48,11 +48,16 @@ def _indexed_sites(form: tuple[str, ...]) -> list[str]:
     return [site for site in sites if "security" not in site]
 
 
-def run(*command: str, timeout: float = _INSTALL_SECONDS) -> str:
-    """Runs a command and returns its output. Raises BrokersUnavailableError with the end of that output if it fails."""
+def run(*command: str, folder: Path | None = None) -> str:
+    """Runs a command, in that folder if one is given, and returns its output.
+
+    Raises BrokersUnavailableError, with the end of that output, if it fails.
+    """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False, env=environment, cwd=folder
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokersUnavailableError(f"{' '.join(command)}: {error}") from error
     if done.returncode:

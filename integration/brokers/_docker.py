@@ -14,7 +14,7 @@ _COMMAND_SECONDS = 120.0  # nothing but a build or a pull takes longer, and thes
 
 
 def docker(*args: str, timeout: float = _COMMAND_SECONDS) -> str:
-    """Runs `docker ARGS` and returns its standard output, stripped. Raises DockerError if it fails or takes too long."""
+    """Runs `docker ARGS` and returns its standard output, stripped. Raises DockerError if it fails or hangs."""
     command = ["docker", *args]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)

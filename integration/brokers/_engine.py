@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -18,11 +17,13 @@ _PID_FILE = Path("/var/run/docker.pid")
 _PID_FILES = {_PID_FILE: "dockerd", Path("/var/run/docker/containerd/containerd.pid"): "containerd"}
 _LOG_FILE = Path("/var/log/busbridge-dockerd.log")
 _START_SECONDS = 60.0
+# In this order: up to Debian 12 the package of the engine has the `docker` command as well.
+_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "docker": "docker-cli"}
 
 _WHAT_TO_DO = """no Docker engine answers, so there are no brokers to test on. Do one of these:
   - start Docker (Docker Desktop, or `systemctl start docker`) and see that `docker version` shows a server;
   - run this as root on Debian: the engine is then installed and started;
-  - point BUSBRIDGE_TEST_RABBITMQ_URL and BUSBRIDGE_TEST_KAFKA_URL (and BUSBRIDGE_TEST_POSTGRESQL_URL) at brokers of yours;
+  - point BUSBRIDGE_TEST_RABBITMQ_URL, BUSBRIDGE_TEST_KAFKA_URL and BUSBRIDGE_TEST_POSTGRESQL_URL at your own;
   - run `scripts/test --no-brokers`, which leaves out everything that needs one."""
 
 
@@ -42,9 +43,9 @@ def ensure_engine() -> None:
 
 
 def _install() -> None:
-    missing = [package for package, command in (("docker.io", "dockerd"), ("iptables", "iptables")) if not shutil.which(command)]
-    if missing:
-        _debian.install(*missing, why="no Docker engine on this machine")
+    for command, package in _PACKAGES.items():
+        if not shutil.which(command):
+            _debian.install(package, why="no Docker engine on this machine")
 
 
 def _start() -> None:
@@ -71,12 +72,12 @@ def _wait_until_it_answers() -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not docker_works():
         if time.monotonic() > deadline:
-            raise BrokersUnavailableError(f"dockerd does not answer after {_START_SECONDS:.0f} s; its log is {_LOG_FILE}")
+            raise BrokersUnavailableError(f"dockerd does not answer after {_START_SECONDS:.0f} s; see {_LOG_FILE}")
         time.sleep(0.5)
 
 
 def _drop_stale_pid_files() -> None:
-    """The engine refuses to start while the process of its pid file lives, even if the number is another program's by now."""
+    """The engine does not start while the process of its pid file lives, even if that is another program by now."""
     for file, program in _PID_FILES.items():
         if not _is_running(file, program):
             file.unlink(missing_ok=True)
@@ -85,11 +86,6 @@ def _drop_stale_pid_files() -> None:
 def _is_running(pid_file: Path, program: str) -> bool:
     try:
         pid = int(pid_file.read_text())
-        return Path(f"/proc/{pid}/comm").read_text().strip() == program and _exists(pid)
+        return Path(f"/proc/{pid}/comm").read_text().strip() == program
     except (OSError, ValueError):
         return False
-
-
-def _exists(pid: int) -> bool:
-    os.kill(pid, 0)
-    return True

@@ -64,7 +64,7 @@ class Kafka(Broker):
         return {"bootstrap.servers": self.bootstrap, **dotted}
 
     def tool(self, name: str, *arguments: str) -> str:
-        """Runs one of Kafka's own tools (`topics`, `console-consumer`, ...) inside, on this broker; returns what it prints."""
+        """Runs one of Kafka's own tools (`topics`, `console-consumer`, ...) inside; returns what it prints."""
         return self.exec(f"/opt/kafka/bin/kafka-{name}.sh", "--bootstrap-server", self.bootstrap, *arguments)
 
     def add_scram_user(self, user: str, password: str) -> None:
@@ -74,7 +74,7 @@ class Kafka(Broker):
             self.tool("configs", "--alter", "--add-config", f"{mechanism}=[password={password}]", *entity)
 
     def deny(self, user: str, kafka_topic: str) -> None:
-        """Takes every permission on a Kafka topic from that user (the others at secure listeners lose theirs with it)."""
+        """Takes every permission on a Kafka topic from that user; all others at secure listeners lose it too."""
         self.tool("acls", "--add", "--deny-principal", f"User:{user}", "--operation", "All", "--topic", kafka_topic)
 
 
@@ -86,7 +86,7 @@ def start_kafka(set_name: str, *, certificates: Certificates | None = None, sett
     """
     image = image_for("kafka")
     with free_ports(4 if certificates else 1) as (port, *rest):
-        secure = SecureListeners(*rest) if certificates else None
+        secure = SecureListeners(rest[0], rest[1], rest[2]) if certificates else None
         lines = secure_settings(port, secure) if secure else plain_settings(port)
         files = {_SETTINGS_FILE: f"{lines}\n{settings}", **(secure_files(certificates) if certificates else {})}
         ports = {published: published for published in (port, *rest)}

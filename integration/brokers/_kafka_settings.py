@@ -28,7 +28,7 @@ class SecureListeners:
     sasl_plaintext: int
     sasl_ssl: int
     user: str = "alice"
-    password: str = "alice-secret"  # noqa: S105 - of a broker that lives as long as its test
+    password: str = "alice-secret"
 
     @property
     def ports(self) -> tuple[int, int, int]:
@@ -43,8 +43,8 @@ def plain_settings(port: int) -> str:
 
 def secure_settings(port: int, secure: SecureListeners) -> str:
     """One node with a plain listener, for the test's own hand, and the secure ones."""
-    listeners = {"PLAINTEXT": port, "SSL": secure.ssl, "SASL_PLAINTEXT": secure.sasl_plaintext, "SASL_SSL": secure.sasl_ssl}
-    return _settings(listeners, extra=_tls() + _sasl(secure) + _permissions())
+    secured = {"SSL": secure.ssl, "SASL_PLAINTEXT": secure.sasl_plaintext, "SASL_SSL": secure.sasl_ssl}
+    return _settings({"PLAINTEXT": port, **secured}, extra=_tls() + _sasl(secure) + _permissions())
 
 
 def secure_files(certificates: Certificates) -> dict[str, str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def machine_lock(name: str) -> Iterator[None]:
-    """Holds the machine-wide lock of that name; waits for whoever has it. The lock ends with its process, however it ends."""
+    """Holds the user's lock of that name; waits for whoever has it. A lock ends with its process, however that ends."""
     with (cache_folder() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -14,7 +14,7 @@ from integration.brokers._lock import machine_lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PORTS = range(20000, 32000)  # below what the kernel hands to outgoing connections: a stopped broker finds its port free
+_PORTS = range(20000, 32000)  # below what outgoing connections get: a stopped broker finds its port free again
 
 
 @contextmanager

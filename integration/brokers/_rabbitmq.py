@@ -34,9 +34,9 @@ class RabbitMQ(Broker):
         return f"http://{self.host}:{self.container.port(_MANAGEMENT)}"
 
     @property
-    def tls_port(self) -> int:
-        """The port of its TLS listener, if it was started with certificates."""
-        return self.container.port(_AMQPS)
+    def tls_url(self) -> str:
+        """amqps://USER:PASSWORD@HOST:PORT/ of its TLS listener, if it was started with certificates."""
+        return f"amqps://guest:guest@{self.host}:{self.container.port(_AMQPS)}/"
 
     def parameters(self) -> pika.URLParameters:
         """How the bare pika client connects."""
@@ -54,7 +54,7 @@ class RabbitMQ(Broker):
         """Runs `rabbitmqctl ARGUMENTS` and returns what it prints."""
         return self.exec("rabbitmqctl", "--quiet", *arguments)
 
-    def memory_alarm(self, on: bool) -> None:  # noqa: FBT001 - the alarm is on or off, and the call says which
+    def memory_alarm(self, on: bool) -> None:
         """Raises the memory alarm (every publisher is blocked) or ends it."""
         threshold = ["absolute", "1"] if on else [_WATERMARK]
         self.control("set_vm_memory_high_watermark", *threshold)
@@ -74,7 +74,7 @@ def start_rabbitmq(
 ) -> RabbitMQ:
     """A new RabbitMQ 4 (or the version "3.10"), started but perhaps not ready yet.
 
-    With certificates it listens for TLS as well, at `tls_port`. `settings` are further lines of rabbitmq.conf. Raises
+    With certificates it listens for TLS as well, at `tls_url`. `settings` are further lines of rabbitmq.conf. Raises
     BrokersUnavailableError if there is no image, DockerError if the container cannot be started.
     """
     broker = f"rabbitmq-{version}" if version else "rabbitmq"
@@ -88,7 +88,7 @@ def start_rabbitmq(
         return RabbitMQ(url, Container.create(specification, set_name))
 
 
-def _tls_settings(client_certificate_required: bool) -> str:  # noqa: FBT001
+def _tls_settings(client_certificate_required: bool) -> str:
     required = "true" if client_certificate_required else "false"
     return f"""
 listeners.ssl.default = {_AMQPS}

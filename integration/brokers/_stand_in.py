@@ -43,7 +43,7 @@ class StandIn:
 
 
 def ensure(image: StandIn) -> str:
-    """Builds the image unless it is there, and returns its name. Raises BrokersUnavailableError if it cannot be built."""
+    """Builds the image unless it is there, and returns its name. Raises BrokersUnavailableError if it cannot."""
     with machine_lock("images"):
         if not image_exists(image.tag):
             _ensure_base(image)
@@ -67,7 +67,8 @@ def _build(image: StandIn) -> None:
         shutil.copytree(image.folder, context)
         if (context / "pom.xml").exists():
             _resolve_jars(context)
-        docker("build", "--quiet", "--build-arg", f"BASE={image.base_tag}", "--tag", image.tag, str(context), timeout=_BUILD_SECONDS)
+        options = ("--quiet", "--build-arg", f"BASE={image.base_tag}", "--tag", image.tag)
+        docker("build", *options, str(context), timeout=_BUILD_SECONDS)
 
 
 def _resolve_jars(context: Path) -> None:
