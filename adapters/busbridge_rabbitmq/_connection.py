@@ -1,0 +1,132 @@
+"""One connection that comes back by itself: whoever needs it asks for it, and waits while there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, final
+
+from pika.exceptions import AMQPError
+
+from busbridge.errors import AccessRefused, ClosedError, Unavailable
+from busbridge_rabbitmq import _errors, _options, _wire
+
+if TYPE_CHECKING:
+    from busbridge.routing import TransportSettings
+    from busbridge_rabbitmq._wire import Wire
+
+_log = logging.getLogger("busbridge.rabbitmq")
+
+
+@final
+class Backoff:
+    """Growing, jittered pauses, in seconds: half to all of 0.2, 0.4, 0.8 … up to `most`."""
+
+    def __init__(self, first: float = 0.2, most: float = 10.0) -> None:
+        self._first = first
+        self._most = most
+        self._failures = 0
+
+    def next(self) -> float:
+        """The next pause."""
+        self._failures += 1
+        return random.uniform(0.5, 1.0) * min(self._most, self._first * 2 ** min(self._failures - 1, 16))  # noqa: S311
+
+    def reset(self) -> None:
+        """Begins small again."""
+        self._failures = 0
+
+
+_STEADY_AFTER = 10.0
+"""A connection that lived this long was a success; one that did not counts as one more failure."""
+
+
+@final
+class Link:
+    """A connection in one role. `wire` gives it, open; a lost one is made again, for ever, until `close`."""
+
+    def __init__(self, settings: TransportSettings, options: _options.Options, role: str) -> None:
+        self.broker = _options.broker(settings)
+        self.user = _options.user(settings)
+        self._options = options
+        self._parameters = _options.parameters(settings, options, role)
+        self._role = role
+        self._wire: Wire | None = None
+        self._connecting = asyncio.Lock()
+        self._backoff = Backoff()
+        self._since = 0.0
+        self._closing = False
+        self.trouble = "not connected yet"
+        """What the last failure said."""
+
+    @property
+    def blocked(self) -> bool:
+        """True while the broker takes no messages (memory or disk alarm)."""
+        return self._wire is not None and self._wire.blocked
+
+    @property
+    def up(self) -> bool:
+        """True while connected."""
+        return self._wire is not None and bool(self._wire.is_open)
+
+    async def open(self, patience: float) -> None:
+        """Connects for the first time. Raises AccessRefused at once, Unavailable after `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._connected(give_up_when_denied=True)
+        except TimeoutError:
+            raise Unavailable(self.broker, patience, self.trouble) from None
+
+    async def wire(self) -> Wire:
+        """The open connection, however long it takes. Raises ClosedError after `close`."""
+        return await self._connected(give_up_when_denied=False)
+
+    async def _connected(self, *, give_up_when_denied: bool) -> Wire:
+        async with self._connecting:
+            while True:
+                if self._closing:
+                    raise ClosedError(f"the connection to {self.broker}")
+                if self._wire is not None and self._wire.is_open:
+                    return self._wire
+                await self._attempt(give_up_when_denied=give_up_when_denied)
+
+    async def _attempt(self, *, give_up_when_denied: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if self._wire is not None and loop.time() - self._since < _STEADY_AFTER:
+            await self._pause(_errors.text(self._wire.closed.result() if self._wire.closed.done() else None))
+        elif self._wire is not None:
+            self._backoff.reset()
+        self._wire = None
+        try:
+            self._wire = await _wire.connect(self._parameters)
+            self._since = loop.time()
+            _log.info("connected to %s for %s", self.broker, self._role)
+        except AMQPError as error:
+            if give_up_when_denied and _errors.denied(error):
+                raise AccessRefused(self.broker, self.user, _errors.text(error)) from error
+            await self._pause(_errors.text(error))
+
+    async def _pause(self, said: str) -> None:
+        self.trouble = said
+        pause = self._backoff.next()
+        _log.warning("waiting for %s: %s; next attempt in %.1f s", self.broker, said, pause)
+        await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Leaves, and drops the socket if the broker does not answer within the close timeout. Twice is fine."""
+        self._closing = True
+        wire = self._wire
+        if wire is None or wire.is_closed:
+            return
+        if not wire.is_closing:
+            wire.close()
+        await asyncio.wait([wire.closed], timeout=self._options.close_timeout)
+        if not wire.closed.done():
+            _log.warning("%s did not answer the goodbye: dropping the connection", self.broker)
+            wire.drop()
+            await asyncio.wait([wire.closed], timeout=1)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "blocked" if self.blocked else "open" if self.up else "connecting"
+        return f"<Link to {self.broker} for {self._role}, {state}>"

@@ -1,0 +1,109 @@
+"""What can't be handled goes to the subscription's dead letters, confirmed, before its delivery is finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, final
+
+from busbridge.errors import BusbridgeError, ClosedError
+from busbridge.transport import Status
+from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._properties import dead_letter
+from busbridge_rabbitmq._publisher import Batch, Item
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from busbridge.transport import Headers, Outcome
+    from busbridge_rabbitmq._delivery import RabbitDelivery
+    from busbridge_rabbitmq._publisher import Publisher
+    from busbridge_rabbitmq._routes import Route
+
+_log = logging.getLogger("busbridge.rabbitmq.dead_letters")
+
+_PATIENCE = 30.0
+"""Seconds for one try; there is always another."""
+
+
+@final
+class DeadLetters:
+    """Publishes dead letters in batches, in the order of rejection, for as long as it takes."""
+
+    def __init__(self, route: Route, publisher: Publisher, repair: Callable[[], Awaitable[None]]) -> None:
+        self._route = route
+        self._publisher = publisher
+        self._repair = repair
+        self._queue: list[tuple[RabbitDelivery, Headers]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, delivery: RabbitDelivery, record: Headers) -> None:
+        """Takes over a rejected delivery."""
+        self._queue.append((delivery, record))
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain(), name=f"busbridge dead letters to {self._route.name}")
+            self._task.add_done_callback(self._drained)
+
+    async def idle(self) -> None:
+        """Waits until all are confirmed."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def close(self) -> None:
+        """Gives up what is not confirmed: its deliveries stay unfinished, and the broker hands them over again."""
+        self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _drain(self) -> None:
+        backoff = Backoff()
+        while self._queue:
+            batch = [each for each in self._queue if each[0].session.alive]
+            self._queue = batch
+            if batch and not await self._publish(batch):
+                await asyncio.sleep(backoff.next())
+            else:
+                backoff.reset()
+
+    async def _publish(self, batch: list[tuple[RabbitDelivery, Headers]]) -> bool:
+        """Publishes them; True if all are confirmed. Those that are leave the queue and are finished."""
+        outcomes = await self._outcomes(batch)
+        left = [
+            each for each, outcome in zip(batch, outcomes, strict=True) if not self._finished(each[0], outcome)
+        ]  # fmt: skip
+        self._queue[: len(batch)] = left
+        if not left:
+            return True
+        why = next(outcome.error for outcome in outcomes if outcome.status is not Status.CONFIRMED)
+        _log.error("%d dead letters wait: %s", len(left), why)
+        await self._mend()
+        return False
+
+    async def _outcomes(self, batch: list[tuple[RabbitDelivery, Headers]]) -> Sequence[Outcome]:
+        waiting = Batch([self._route.name] * len(batch), asyncio.get_running_loop().create_future())
+        items = [
+            Item(waiting, number, self._route, self._route.name, dead_letter(each.properties, record), each.body or b"")
+            for number, (each, record) in enumerate(batch)
+        ]
+        return await self._publisher.publish(waiting, items, _PATIENCE)
+
+    def _finished(self, delivery: RabbitDelivery, outcome: Outcome) -> bool:
+        if outcome.status is not Status.CONFIRMED:
+            return False
+        if delivery.session.alive:
+            delivery.consumer.finish(delivery)
+        return True
+
+    async def _mend(self) -> None:
+        """The queue may have been deleted: declare it again. What prevents that is logged; there is another try."""
+        try:
+            await self._repair()
+        except BusbridgeError as error:
+            _log.error("the dead-letter queue %r can't be declared: %s", self._route.name, error)  # noqa: TRY400
+
+    def _drained(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ClosedError):
+            _log.error("dead letters to %r stopped", self._route.name, exc_info=error)

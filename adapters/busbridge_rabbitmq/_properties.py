@@ -1,0 +1,68 @@
+"""Headers as the library has them, and message properties as AMQP has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pika.spec import BasicProperties
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from busbridge.transport import Headers
+
+CONTENT_TYPE = "content-type"
+"""The content type is a header to the library, and a property of its own on the wire."""
+MESSAGE_ID = "ce-id"
+PARTITION_KEY = "ce-partitionkey"
+
+PERSISTENT = 2
+TRANSIENT = 1
+
+
+def outgoing(headers: Headers, delivery_mode: int) -> BasicProperties:
+    """What to publish with. Of a repeated header the last one is kept: an AMQP table has each name once."""
+    table = dict(headers)
+    content_type = table.pop(CONTENT_TYPE, None)
+    return BasicProperties(content_type=content_type, headers=table, delivery_mode=delivery_mode)
+
+
+def incoming(properties: BasicProperties) -> list[tuple[str, object]]:
+    """The headers of a delivery, the content type first."""
+    table: Mapping[str, object] | None = properties.headers
+    headers = list(table.items()) if table else []
+    if properties.content_type is not None:
+        headers.insert(0, (CONTENT_TYPE, properties.content_type))
+    return headers
+
+
+_KEPT = (
+    "content_type", "content_encoding", "priority", "correlation_id", "reply_to", "message_id", "timestamp", "type", "app_id",
+)  # fmt: skip
+
+
+def dead_letter(original: BasicProperties, record: Headers) -> BasicProperties:
+    """The properties of a dead letter: the original's, with `record` added to the headers.
+
+    Two are left out: an expiration would let the dead letter expire, and the broker refuses another user's id.
+    """
+    table = {name: writable(value) for name, value in (original.headers or {}).items()}
+    table.update(record)
+    kept = {name: getattr(original, name) for name in _KEPT}
+    return BasicProperties(headers=table, delivery_mode=PERSISTENT, **kept)
+
+
+_WRITABLE = (str, bytes, bool, int, Decimal, datetime)
+
+
+def writable(value: Any) -> Any:
+    """The value as the client can write it: what it has no type for, such as a float, becomes a text."""
+    if value is None or isinstance(value, _WRITABLE):
+        return value
+    if isinstance(value, dict):
+        return {str(name): writable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [writable(each) for each in value]
+    return repr(value)

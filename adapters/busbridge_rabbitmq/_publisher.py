@@ -1,0 +1,281 @@
+"""Publishing: pipelined, confirmed, bounded, in order, and sent again when the line goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any, final
+
+from pika.exceptions import AMQPError, ShortStringTooLong, UnsupportedAMQPFieldException
+from pika.spec import Basic
+
+from busbridge.errors import ClosedError, MessageRefused, OutcomeUnknown
+from busbridge.transport import CONFIRMED, Outcome, Status
+from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._channel import Channel
+from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._properties import MESSAGE_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pika.spec import BasicProperties
+
+    from busbridge_rabbitmq._connection import Link
+    from busbridge_rabbitmq._options import Options
+    from busbridge_rabbitmq._routes import Route
+
+_log = logging.getLogger("busbridge.rabbitmq.publish")
+
+_OVERHEAD = 512
+"""Bytes a message costs besides its body, for the bound on what is unconfirmed."""
+_WRITES_PER_TURN = 256
+"""Messages written before the loop gets its turn."""
+_UNWRITABLE = (ShortStringTooLong, UnsupportedAMQPFieldException, UnicodeEncodeError, struct.error, AssertionError)
+"""What the client raises for a message that AMQP has no bytes for."""
+
+
+@final
+class Batch:
+    """The outcomes of one publish, filled as the confirms come."""
+
+    __slots__ = ("_left", "done", "outcomes", "over", "places")
+
+    def __init__(self, places: Sequence[str], done: asyncio.Future[None]) -> None:
+        self.places = places
+        """Where each entry goes, for the error that says so."""
+        self.outcomes: list[Outcome | None] = [None] * len(places)
+        self.done = done
+        self.over = False
+        """True when nobody waits any more: what was not written yet won't be."""
+        self._left = len(places)
+        if not places:
+            done.set_result(None)
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """Notes the outcome of one entry."""
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self._left -= 1
+            if not self._left and not self.done.done():
+                self.done.set_result(None)
+
+    def __repr__(self) -> str:
+        return f"<Batch of {len(self.outcomes)}, {self._left} to go>"
+
+
+@final
+class Item:
+    """One message on its way."""
+
+    __slots__ = ("batch", "body", "index", "properties", "returned", "route", "routing_key")
+
+    def __init__(self, batch: Batch, index: int, route: Route, routing_key: str, properties: BasicProperties, body: bytes):
+        self.batch = batch
+        self.index = index
+        self.route = route
+        self.routing_key = routing_key
+        self.properties = properties
+        self.body = body
+        self.returned: str | None = None
+
+    def is_this(self, method: Any, properties: BasicProperties) -> bool:
+        """Whether a returned message is this one. A return carries no delivery tag (T12)."""
+        return (
+            self.routing_key == method.routing_key
+            and self.route.exchange == method.exchange
+            and self.properties.message_id == properties.message_id
+            and _id(self.properties) == _id(properties)
+        )
+
+    def refuse(self, reason: str, detail: str) -> None:
+        """The broker does not own it and never will."""
+        self.batch.settle(self.index, Outcome(Status.REFUSED, error=MessageRefused(reason, self.route.name, detail)))
+
+    def give_up(self, detail: str) -> None:
+        """Nobody knows."""
+        self.batch.settle(self.index, _unknown(self.route.name, detail))
+
+
+def _unknown(place: str, detail: str) -> Outcome:
+    return Outcome(Status.UNKNOWN, error=OutcomeUnknown(place, detail))
+
+
+def _id(properties: BasicProperties) -> object:
+    return properties.headers.get(MESSAGE_ID) if properties.headers else None
+
+
+class Publisher:
+    """The one that publishes over one connection.
+
+    What is to be sent stands in `_waiting`, what was sent and not confirmed in `_unconfirmed`, by delivery tag. When the
+    channel goes, the unconfirmed return to the head of the waiting, in order. Where the broker closed it because of a
+    message and does not say which, only half as many are let out at a time, until the culprit is alone.
+    """
+
+    def __init__(self, link: Link, options: Options) -> None:
+        self._link = link
+        self._options = options
+        self._channel: Channel | None = None
+        self._waiting: deque[Item] = deque()
+        self._unconfirmed: dict[int, Item] = {}
+        self._bytes = 0
+        self._tag = 0
+        self._lowest = 1
+        self._limit = options.max_unconfirmed
+        self._pumping = False
+        self._running: asyncio.Task[None] | None = None
+        self._closing = False
+        self._idle = asyncio.Event()
+        self.unrouted = 0
+        """Messages that no subscription matched, published to topics that allow it."""
+
+    def begin(self) -> None:
+        """Starts the task that keeps a channel open."""
+        self._running = asyncio.create_task(self._run(), name=f"busbridge publishing to {self._link.broker}")
+
+    async def publish(self, batch: Batch, items: Iterable[Item], seconds: float) -> Sequence[Outcome]:
+        """Publishes the items of `batch`; its outcomes once all are known or `seconds` ran out. Raises ClosedError."""
+        if self._closing:
+            raise ClosedError("the RabbitMQ transport")
+        self._waiting.extend(items)
+        self._pump()
+        try:
+            async with asyncio.timeout(seconds):
+                await batch.done
+        except TimeoutError:
+            pass
+        finally:
+            batch.over = True
+        known = zip(batch.outcomes, batch.places, strict=True)
+        return [outcome or _unknown(place, self._why(seconds)) for outcome, place in known]
+
+    def _why(self, seconds: float) -> str:
+        if self._link.blocked:
+            return f"the broker takes no messages (resource alarm), for {seconds:g} s"
+        if not self._link.up:
+            return f"no connection to {self._link.broker}: {self._link.trouble}"
+        return f"no confirm within {seconds:g} s"
+
+    def _pump(self) -> None:
+        """Writes what may be written now."""
+        self._pumping = False
+        most = min(self._limit - len(self._unconfirmed), _WRITES_PER_TURN)
+        while most > 0 and self._waiting and self._channel is not None and self._bytes < self._options.max_unconfirmed_bytes:
+            item = self._waiting.popleft()
+            if not item.batch.over:
+                self._write(item)
+                most -= 1
+        if self._waiting and self._channel is not None and len(self._unconfirmed) < self._limit and not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _write(self, item: Item) -> None:
+        assert self._channel is not None
+        try:
+            self._channel.raw.basic_publish(item.route.exchange, item.routing_key, item.body, item.properties, True)  # noqa: FBT003
+        except _UNWRITABLE as error:
+            item.refuse("invalid", f"AMQP can't carry it: {error!r}")
+            return
+        self._tag += 1
+        self._unconfirmed[self._tag] = item
+        self._bytes += len(item.body) + _OVERHEAD
+
+    def _on_confirm(self, confirm: Any) -> None:
+        method = confirm.method
+        tag: int = method.delivery_tag
+        taken = isinstance(method, Basic.Ack)
+        for each in range(self._lowest, tag + 1) if method.multiple else (tag,):
+            item = self._unconfirmed.pop(each, None)
+            if item is not None:
+                self._bytes -= len(item.body) + _OVERHEAD
+                self._settle(item, taken=taken)
+        if method.multiple or tag == self._lowest:
+            self._lowest = tag + 1
+        self._after_confirms()
+
+    def _settle(self, item: Item, *, taken: bool) -> None:
+        if item.returned is not None and not item.route.ignores_unrouted:
+            item.refuse("unroutable", item.returned)
+        elif taken:
+            self.unrouted += item.returned is not None
+            item.batch.settle(item.index, CONFIRMED)
+        elif item.route.bounded:
+            item.refuse("overflow", "the queue is full")
+        else:
+            item.give_up("the broker could not store it (nack)")
+
+    def _after_confirms(self) -> None:
+        if not self._unconfirmed:
+            self._limit = min(self._options.max_unconfirmed, self._limit * 2)
+            if not self._waiting:
+                self._idle.set()
+        if self._waiting:
+            self._pump()
+
+    def _on_return(self, _channel: object, method: Any, properties: BasicProperties, _body: bytes) -> None:
+        for item in self._unconfirmed.values():
+            if item.returned is None and item.is_this(method, properties):
+                item.returned = f"{method.reply_text}: nothing takes routing key {method.routing_key!r}"
+                return
+        _log.error("a returned message is none of ours: exchange %r, key %r", method.exchange, method.routing_key)
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                channel = await Channel.open(await self._link.wire(), self._lost)
+                channel.raw.add_on_return_callback(self._on_return)
+                await channel.call(channel.raw.confirm_delivery, ack_nack_callback=self._on_confirm)
+            except ClosedError:
+                return
+            except AMQPError as error:
+                _log.warning("no channel to publish on: %s", _errors.text(error))
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            self._channel, self._tag, self._lowest = channel, 0, 1
+            self._pump()
+            await asyncio.wait([channel.closed])
+
+    def _lost(self, reason: BaseException) -> None:
+        """The channel is gone: what is unconfirmed is unknown, and goes out again first, in the order it had."""
+        self._channel = None
+        items = [item for item in self._unconfirmed.values() if not self._known(item)]
+        self._unconfirmed.clear()
+        self._bytes = 0
+        if items and _errors.blames_a_message(reason):
+            _log.warning("the broker closed the channel under %d unconfirmed messages: %s", len(items), _errors.text(reason))
+            if len(items) == 1:
+                items.pop().refuse(_errors.refusal(reason), _errors.text(reason))
+            self._limit = max(1, len(items) // 2)
+        self._resend(items)
+
+    def _known(self, item: Item) -> bool:
+        """A returned message has its outcome, though its confirm won't come."""
+        if item.returned is None:
+            return False
+        self._settle(item, taken=True)
+        return True
+
+    def _resend(self, items: list[Item]) -> None:
+        self._waiting.extendleft(reversed(items))
+
+    async def close(self) -> None:
+        """Waits for what is under way, within the close timeout; then its outcome is unknown. Twice is fine."""
+        self._closing = True
+        if self._unconfirmed or self._waiting:
+            self._idle.clear()
+            _, late = await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=self._options.close_timeout)
+            for each in late:
+                each.cancel()
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        for item in (*self._unconfirmed.values(), *self._waiting):
+            item.give_up("the transport was closed before a confirm came")
+
+    def __repr__(self) -> str:
+        return f"<Publisher, {len(self._unconfirmed)} unconfirmed, {len(self._waiting)} waiting, {self._link!r}>"

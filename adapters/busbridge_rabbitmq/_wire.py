@@ -1,0 +1,127 @@
+"""The client's connection with the changes that our promises need. All that touches its protected names is here."""
+
+# pyright: reportUnknownMemberType=false, reportAttributeAccessIssue=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# The stubs describe the public side only; what is overridden here are the hooks that the client's own adapters override.
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from struct import Struct
+from typing import TYPE_CHECKING, Any, final
+
+from pika import frame, spec
+from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.exceptions import AMQPError, ConnectionOpenAborted, InvalidFrameError
+
+from busbridge_rabbitmq import _decode
+
+if TYPE_CHECKING:
+    from pika import ConnectionParameters
+    from pika.channel import Channel
+
+_log = logging.getLogger("busbridge.rabbitmq")
+
+_PREAMBLE = Struct(">BHI").unpack_from
+_BODY_SIZE = Struct(">4xQ").unpack_from
+_EMIT_AT = 65_536
+
+
+@final
+class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
+    """An open connection. `closed` ends with the reason when it is gone, whoever ended it."""
+
+    def __init__(self, parameters: ConnectionParameters, opened: asyncio.Future[Wire]) -> None:
+        loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[BaseException] = loop.create_future()
+        self.blocked = False
+        self._opened_as = opened
+        self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        super().__init__(parameters, self._now_open, self._not_opened, self._now_closed, loop)
+        self.add_on_connection_blocked_callback(self._now_blocked)
+        self.add_on_connection_unblocked_callback(self._now_unblocked)
+
+    def drop(self) -> None:
+        """Ends the connection without asking the broker. `closed` ends soon after."""
+        if not self.is_closed:
+            self._terminate_stream(ConnectionOpenAborted("dropped"))
+
+    def _now_open(self, _: object) -> None:
+        if self._opened_as.done():
+            self.close()
+        else:
+            self._opened_as.set_result(self)
+
+    def _not_opened(self, _: object, error: BaseException) -> None:
+        self._now_closed(self, error)
+        if not self._opened_as.done():
+            self._opened_as.set_exception(error if isinstance(error, AMQPError) else ConnectionOpenAborted(repr(error)))
+
+    def _now_closed(self, _: object, error: BaseException) -> None:
+        self._outgoing.clear()
+        if not self.closed.done():
+            self.closed.set_result(error)
+
+    def _now_blocked(self, _: object, method: Any) -> None:
+        self.blocked = True
+        _log.warning("the broker takes no messages now (%s): publishing waits", method.method.reason)
+
+    def _now_unblocked(self, _: object, _method: object) -> None:
+        self.blocked = False
+        _log.info("the broker takes messages again")
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        """Collects what one turn of the loop writes: the client would make a system call of each frame."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._emit)
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if self._outgoing_size >= _EMIT_AT:
+            self._emit()
+
+    def _emit(self) -> None:
+        if not self._outgoing:
+            return
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        self._outgoing_size = 0
+        if not self.is_closed:
+            super()._adapter_emit_data(data)
+
+    def _read_frame(self) -> tuple[int, Any]:
+        """The next frame; a message's properties by our decoder, all else by the client's."""
+        buffer = self._frame_buffer
+        if buffer[0] != spec.FRAME_HEADER or len(buffer) < spec.FRAME_HEADER_SIZE:
+            return super()._read_frame()  # type: ignore[no-any-return]
+        _, channel, size = _PREAMBLE(buffer)
+        end = spec.FRAME_HEADER_SIZE + size
+        if len(buffer) <= end:
+            return 0, None
+        if buffer[end] != spec.FRAME_END:
+            raise InvalidFrameError("Invalid FRAME_END marker")
+        properties = _decode.properties(buffer, spec.FRAME_HEADER_SIZE + 12)
+        return end + 1, frame.Header(channel, _BODY_SIZE(buffer, spec.FRAME_HEADER_SIZE)[0], properties)
+
+
+async def connect(parameters: ConnectionParameters) -> Wire:
+    """An open connection. Raises pika's AMQPError. A cancelled attempt leaves nothing behind."""
+    opened: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
+    wire = Wire(parameters, opened)
+    try:
+        return await opened
+    except asyncio.CancelledError:
+        if not (wire.is_closed or wire.is_closing):
+            wire.close()
+        await asyncio.wait([wire.closed], timeout=1)
+        raise
+
+
+def cancel(channel: Channel, tag: str, confirmed: Any) -> None:
+    """Cancels a consumer, and still hands over what arrives until the broker confirms it.
+
+    The client would give those messages back, each with a requeue of its own: out of order.
+    """
+    channel.basic_cancel(tag, confirmed)
+    channel._cancelled.discard(tag)  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
