@@ -2,6 +2,8 @@
 
 from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
 from busbridge.routing._load import Source, load
+from busbridge.routing._reference import Key, reference, schema
+from busbridge.routing._namespace import namespaced
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._topology import (
     Binding,
@@ -18,6 +20,7 @@ __all__ = [
     "Binding",
     "Config",
     "Destination",
+    "Key",
     "Kind",
     "Others",
     "Route",
@@ -31,4 +34,6 @@ __all__ = [
     "TransportSettings",
     "Unrouted",
     "load",
+    "reference",
+    "schema",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
+from busbridge.contract import CATALOG
 from busbridge.errors import Location
-from busbridge.routing._topology import Topology
+from busbridge.routing._patterns import takes
+from busbridge.routing._topology import Kind, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 """The keys and list indices that lead to a place in the configuration."""
-
-DEFAULT_CATALOG: Final = "busbridge:contracts/"
 
 
 @final
@@ -59,7 +59,7 @@ class Config:
     routes: Mapping[str, Route] = field(default_factory=dict[str, Route])
     """By the contract's name."""
     services: Mapping[str, ServicePlan] = field(default_factory=dict[str, ServicePlan])
-    catalog: str = DEFAULT_CATALOG
+    catalog: str = CATALOG
     """The base URI of `dataschema`."""
     publish_timeout: float = 30.0
     """Seconds until an unconfirmed publish is given up as unknown."""
@@ -78,6 +78,14 @@ class Config:
         """Every subscription of every service, in the order of the files."""
         for service in self.services.values():
             yield from service.subscriptions.values()
+
+    def receivers(self, target: RouteTarget) -> tuple[SubscriptionPlan, ...]:
+        """The subscriptions that get what goes to `target`: of a queue they share it, else each gets a copy."""
+        there = (each for each in self.subscriptions() if each.destination.name == target.destination.name)
+        if target.destination.kind is not Kind.TOPIC:
+            return tuple(there)
+        key, headers = target.routing_key, target.headers
+        return tuple(each for each in there if any(takes(binding, key, headers) for binding in each.bindings))
 
     def locate(self, path: KeyPath) -> Location:
         """The place of `path`: file and line of the key, or of the nearest key above it that is there."""

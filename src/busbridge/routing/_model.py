@@ -8,8 +8,10 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from busbridge.contract import CATALOG
 from busbridge.routing._topology import Kind, Others, Unrouted
 from busbridge.routing._values import (
+    ContractName,
     ContractReference,
     Duration,
     Flag,
@@ -274,11 +276,12 @@ class File(Section):
     transports: Annotated[dict[Name, TransportSection], Field(description="The brokers, by name.")] = {}
     destinations: Annotated[dict[Name, DestinationSection], Field(description="Named places messages go.")] = {}
     routes: Annotated[
-        dict[Name, RouteSection], Field(description="Which destinations each contract goes to, by contract name.")
+        dict[ContractName, RouteSection],
+        Field(description="Which destinations each contract goes to, by contract name."),
     ] = {}
     services: Annotated[dict[Name, ServiceSection], Field(description="The services, by name.")] = {}
     publish: Annotated[PublishSection, Field(description="Publishing.")] = PublishSection()
     stop: Annotated[StopSection, Field(description="Stopping.")] = StopSection()
     catalog: Annotated[
         str, Field(min_length=1, description="Base URI of the catalog, the beginning of every `dataschema`.")
-    ] = "busbridge:contracts/"
+    ] = CATALOG

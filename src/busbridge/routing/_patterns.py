@@ -1,69 +1,40 @@
-"""Patterns of `match:`. A wildcard that is a whole word is the broker's; one inside a word is expanded here, at load.
-
-`shop.order-*` can't be said to a broker, whose `*` is one whole word. It stands for the routing keys of the contracts
-that are routed to the topic, and becomes one exact key for each.
-"""
+"""Which messages a binding of a topic takes: the meaning of patterns and headers, for those who only want to know."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
-
-from busbridge.routing._faults import nearest
-from busbridge.routing._topology import Binding
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from busbridge.routing._config import KeyPath
-    from busbridge.routing._problems import Problems
-
-_LONGEST: Final = 255
+    from busbridge.routing._topology import Binding
 
 
-def bindings_of(patterns: Iterable[str], keys: Sequence[str], path: KeyPath, problems: Problems) -> tuple[Binding, ...]:
-    """The bindings for `patterns`, each once; `keys` are the routing keys that reach the topic."""
-    found: dict[str, Binding] = {}
-    for index, pattern in enumerate(patterns):
-        place = (*path, index) if (*path, index) in problems.places else path
-        for each in _expanded(pattern, keys, place, problems):
-            found.setdefault(each, Binding(each))
-    return tuple(found.values())
+def takes(binding: Binding, routing_key: str, headers: Mapping[str, str]) -> bool:
+    """Whether `binding` takes a message with this routing key and these headers."""
+    if binding.pattern is not None:
+        return matches(binding.pattern, routing_key)
+    equal = (headers.get(name) == value for name, value in binding.headers.items())
+    return all(equal) if binding.match_all else any(equal)
 
 
-def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
-    words = pattern.split(".")
-    if not all(words) or len(pattern.encode(errors="replace")) > _LONGEST:
-        problems.add(path, f"{pattern!r} is no pattern", "words joined by '.', `*` for one word, `#` for any number")
-    elif any("#" in word and word != "#" for word in words):
-        problems.add(path, f"`#` stands for whole words, in {pattern!r} it is inside one", "use `*`")
-    elif all("*" not in word or word == "*" for word in words):
-        return [pattern]
-    else:
-        return _keys_like(pattern, keys, path, problems)
-    return []
+def matches(pattern: str, key: str) -> bool:
+    """Whether `key` fits `pattern`: a word `*` is one word, `#` any number, a `*` inside a word any part of it."""
+    return _words_match(pattern.split("."), key.split(".") if key else [])
 
 
-def _keys_like(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
-    matching = [key for key in keys if _matches(pattern, key)]
-    if not matching:
-        close = nearest(pattern, keys)
-        hint = f"did you mean {close}?" if close else f"routed there: {', '.join(keys) or 'nothing'}"
-        problems.add(path, f"{pattern!r} matches no contract that is routed to the topic", hint)
-    return matching
+def _words_match(pattern: Sequence[str], words: Sequence[str]) -> bool:
+    """Row by row of a table, since trying every split would take for ever on a pattern of many `#`."""
+    reached = [True] + [False] * len(words)
+    for each in pattern:
+        if each == "#":
+            first = reached.index(True) if True in reached else len(reached)
+            reached = [position >= first for position in range(len(reached))]
+        else:
+            reached = [False, *(before and _fits(each, word) for before, word in zip(reached, words, strict=False))]
+    return reached[-1]
 
 
-def _matches(pattern: str, key: str) -> bool:
-    return _words_match(pattern.split("."), key.split("."))
-
-
-def _words_match(pattern: list[str], words: list[str]) -> bool:
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_words_match(pattern[1:], words[start:]) for start in range(len(words) + 1))
-    return bool(words) and _word_matches(pattern[0], words[0]) and _words_match(pattern[1:], words[1:])
-
-
-def _word_matches(pattern: str, word: str) -> bool:
+def _fits(pattern: str, word: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), word) is not None

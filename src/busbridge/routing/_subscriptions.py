@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from busbridge.routing._bindings import bindings_of
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
-from busbridge.routing._patterns import bindings_of
 from busbridge.routing._routes import keys_routed_to
 from busbridge.routing._topology import Binding, Destination, Kind, Others, StartAt, SubscriptionPlan
 

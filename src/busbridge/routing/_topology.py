@@ -102,16 +102,18 @@ class SubscriptionPlan:
     """False: nothing is kept for it while nobody is connected."""
     others: Others = Others.DEAD_LETTER
     attempts: int = 3
+    namespace: str = ""
+    """What the physical names begin with, so that several installations share a broker."""
 
     @property
     def group(self) -> str:
         """The physical name shared by the replicas of a service: a queue of a topic, a consumer group of a stream."""
-        return f"{self.service}.{self.name}"
+        return f"{self.namespace}{self.service}.{self.name}"
 
     @property
     def dead_letters(self) -> str:
         """The physical name of the subscription's dead-letter place."""
-        return f"{self.service}.{self.name}.dead"
+        return f"{self.group}.dead"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, TypeAlias, cast, final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from busbridge.contract import NAME_GRAMMAR, is_name, parse_ref
+
 NAME_PATTERN: Final = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 NAME_LENGTH: Final = 100
 """Two names, two dots and a suffix of our own stay below the 249 characters that the strictest broker allows."""
@@ -60,11 +62,18 @@ def _timedelta(seconds: float) -> timedelta:
         raise ValueError("a duration of more than a million years") from None
 
 
+def _contract_name(value: object) -> object:
+    if not is_name(str(value)):
+        raise ValueError(f"a contract's name is {NAME_GRAMMAR}")
+    return value
+
+
 def _reference(value: object) -> object:
-    name, at, version = str(value).rpartition("@")
-    if not at or not re.fullmatch(r"[1-9][0-9]{0,8}", version):
-        raise ValueError("a contract is named with its version, like shop.order-created@2")
-    _name(name)
+    try:
+        parse_ref(str(value))
+    except ValueError:
+        # The reason quotes the text, and what stands here by mistake may be a secret.
+        raise ValueError("a contract is named with its version, like shop.order-created@2") from None
     return value
 
 
@@ -114,6 +123,7 @@ def _listed(value: object) -> object:
 _DURATION_SCHEMA: Final = {"type": "string", "examples": ["30d", "1h30m", "500ms", "PT1H30M"]}
 
 Name: TypeAlias = Annotated[str, BeforeValidator(_name), Field(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
+ContractName: TypeAlias = Annotated[str, BeforeValidator(_contract_name)]
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 ContractReference: TypeAlias = Annotated[
     str, BeforeValidator(_reference), WithJsonSchema({"type": "string", "examples": ["shop.order-created@2"]})

@@ -5,6 +5,7 @@ from busbridge.runtime._bus import Bus
 from busbridge.runtime._context import Context, DeliveryInfo
 from busbridge.runtime._counts import Counts
 from busbridge.runtime._handler import Handler
+from busbridge.runtime._made_up import made_up
 from busbridge.runtime._observer import Observer
 from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._publishing import Prepared
@@ -31,5 +32,6 @@ __all__ = [
     "Transports",
     "Undelivered",
     "faults",
+    "made_up",
     "serve",
 ]

@@ -82,7 +82,8 @@ class Context(ABC, Generic[R]):
         """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
 
         A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
-        delivery is settled; never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header name.
+        delivery is settled; never sent if it raised. Raises UndeclaredContract, and InvalidEnvelope for a reserved
+        header name.
         """
 
 

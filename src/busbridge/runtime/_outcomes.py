@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from busbridge.errors import BusbridgeError
-from busbridge.transport import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from busbridge.contract import Contract
     from busbridge.runtime._publishing import Prepared
-    from busbridge.transport import Entry, Outcome
+    from busbridge.transport import Entry, Outcome, Status
 
 
 class Undelivered(NamedTuple):

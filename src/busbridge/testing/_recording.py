@@ -1,0 +1,88 @@
+"""A context for calling one handler by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast, final
+
+from busbridge.envelope import check_headers, derived_id, new_id
+from busbridge.errors import ContractError
+from busbridge.runtime import Context, DeliveryInfo
+from busbridge.runtime._service import R
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from busbridge.contract import Contract
+
+    C = TypeVar("C", bound=Contract)
+
+
+@final
+class RecordingContext(Context[R]):
+    """What a handler is given, without a bus: `await handler(message, RecordingContext())`.
+
+    What it publishes is in `published`, in order. Everything a handler may ask for can be set. It does not know what
+    the service declares to publish: the harness does.
+    """
+
+    def __init__(
+        self,
+        *,
+        resources: R = None,  # type: ignore[assignment]  # None is right where R is None, as without a lifespan
+        message_id: str | None = None,
+        source: str = "test",
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        delivery: DeliveryInfo | None = None,
+    ) -> None:
+        self._resources = resources
+        self._message_id = message_id or new_id()
+        self._source = source
+        self._correlation_id = correlation_id or self._message_id
+        self._causation_id = causation_id
+        self._headers = dict(headers or {})
+        self._delivery = delivery or DeliveryInfo("test", "test", attempt=1, redelivered=False, position=None)
+        self.published: list[Contract] = []
+
+    @property
+    def resources(self) -> R:
+        return self._resources
+
+    @property
+    def message_id(self) -> str:
+        return self._message_id
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    @property
+    def correlation_id(self) -> str:
+        return self._correlation_id
+
+    @property
+    def causation_id(self) -> str | None:
+        return self._causation_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    @property
+    def delivery(self) -> DeliveryInfo:
+        return self._delivery
+
+    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+        if message.__contract__ is None:
+            raise ContractError(f"{type(message).__name__} is an abstract base and can't be published")
+        check_headers(headers or {})
+        self.published.append(message)
+        return derived_id(self._source, self._message_id, "test", len(self.published) - 1)
+
+    def published_of(self, contract: type[C]) -> list[C]:
+        """What was published of one contract, in order."""
+        return [cast("C", each) for each in self.published if type(each) is contract]
+
+    def __repr__(self) -> str:
+        return f"<RecordingContext of {self._message_id!r}, published {len(self.published)}>"
