@@ -1,0 +1,244 @@
+"""The thread that owns a consumer: every call to it is made here, so that a rebalance can wait without stopping the loop (T10).
+
+It fetches when the loop asks, and hands over what came in one piece: `consume(1, t)` returns with the first message,
+`consume(n, 0)` takes what is there besides (T11). While the loop has enough it sleeps; if that takes longer, it pauses the
+partitions and polls, so that a slow handler never costs the membership. Fetching only on demand keeps the two threads from
+fighting for the interpreter lock. (PLACEHOLDER measured)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from busbridge.errors import BusbridgeError, TransportError
+from busbridge_kafka import _errors as errors
+from busbridge_kafka import _start as start
+from busbridge_kafka._commits import Commits
+from busbridge_kafka._rebalance import Partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Consumer, Message
+
+    from busbridge.routing import SubscriptionPlan
+    from busbridge_kafka._partition import Assignment
+
+    MakeConsumer = Callable[[Callable[[KafkaError], None], Callable[..., None]], Consumer]
+    """Makes a consumer that reports its errors and the answers to its commits to the two functions given."""
+
+_log: Final = logging.getLogger("busbridge.kafka")
+
+LONGEST_WAIT: Final = 0.1
+"""Seconds in one call of the client, and so until a commit or a stop is noticed."""
+RESTING: Final = 0.5
+"""Seconds without demand before the partitions are paused and the client is polled for its callbacks alone."""
+LEAVING: Final = 3.0
+"""Seconds for the last commit."""
+
+
+class Listener(Protocol):
+    """Whom the thread tells, on the event loop."""
+
+    def arrived(self, fetched: Fetched) -> None: ...
+    def failed(self, error: BusbridgeError) -> None: ...
+
+
+@final
+class Fetched:
+    """Messages in order, with the assignments they came under; `begun` of them are handed over."""
+
+    __slots__ = ("assignments", "begun", "messages")
+
+    def __init__(self, messages: list[Message[bytes, bytes]], assignments: Mapping[int, Assignment]) -> None:
+        self.messages = messages
+        self.assignments = assignments
+        self.begun = 0
+
+
+@final
+class ConsumerThread:
+    """One consumer and its thread. Methods are called on the loop, those with an underscore run in the thread."""
+
+    def __init__(self, plan: SubscriptionPlan, make: MakeConsumer, explain: Callable[[KafkaError], BusbridgeError | None],
+                 limit: int, patience: float, listener: Listener) -> None:  # fmt: skip
+        self._plan = plan
+        self._explain = explain
+        self._limit = limit
+        self._patience = patience
+        self._listener = listener
+        self._commits = Commits(plan.destination.physical, plan.group)
+        self._partitions = Partitions(plan, self._commits, self._raised)
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._stir = threading.Event()
+        self._hungry = self._quiet = self._stopping = self._hurry = False
+        self._thread = threading.Thread(target=self._run, name=f"busbridge-kafka-{plan.group}", daemon=True)
+
+    async def start(self) -> None:
+        """Returns once the group has its starting positions and this process is about to join it."""
+        self._thread.start()
+        await self._ready
+
+    def want(self) -> None:
+        """The loop has nothing left to hand over."""
+        if not self._hungry:
+            self._hungry = True
+            self._stir.set()
+
+    def drain(self) -> None:
+        """Nothing more is fetched."""
+        self._quiet = True
+        self._stir.set()
+
+    def commit_soon(self) -> bool:
+        """Asks for a commit of all that is finished; True if the broker has it already."""
+        if all(each.committed >= each.watermark for each in self._partitions.table.values()):
+            return True
+        self._hurry = True
+        self._stir.set()
+        return False
+
+    async def stop(self, seconds: float) -> None:
+        """Leaves the group and ends the thread; waits for that up to `seconds`."""
+        self._stopping = self._quiet = self._partitions.leaving = True
+        self._stir.set()
+        if not self._thread.ident:
+            return
+        done, _ = await asyncio.wait([self._ended], timeout=seconds)
+        if done:
+            self._thread.join()
+        else:
+            _log.warning("the consumer of %s is still leaving after %g s", self._plan.group, seconds)
+
+    def _run(self) -> None:
+        try:
+            consumer = self._make(self._error, self._commits.answered)
+            try:
+                self._join(consumer)
+                while not self._stopping:
+                    self._turn(consumer)
+                self._finish(consumer)
+            finally:
+                self._partitions.end()
+                consumer.close()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the task that waits for deliveries must hear of it)
+            self._raised(error)
+        finally:
+            self._tell(_resolve, self._ended, None)
+
+    def _join(self, consumer: Consumer) -> None:
+        deadline = time.monotonic() + self._patience
+        while not self._stopping:
+            try:
+                start.begin(consumer, self._plan)
+                break
+            except KafkaException as error:
+                if self._explain(error.args[0]) is not None or time.monotonic() > deadline:
+                    raise
+                _log.warning("%s waits for its broker: %s", self._plan.group, error.args[0].str())
+        consumer.subscribe(
+            [self._plan.destination.physical],
+            on_assign=self._partitions.assigned,
+            on_revoke=self._partitions.revoked,
+            on_lost=self._partitions.lost,
+        )
+        self._tell(_resolve, self._ready, None)
+
+    def _turn(self, consumer: Consumer) -> None:
+        if self._hungry and not self._quiet:
+            self._partitions.resume(consumer)
+            self._fetch(consumer)
+        elif not self._stir.wait(RESTING) or self._quiet or self._hurry:
+            self._partitions.pause(consumer)
+            self._hand_over(consumer, consumer.consume(1, 0))
+        self._stir.clear()
+        self._partitions.rest(consumer)
+        hurry, self._hurry = self._hurry, False
+        self._commits.send(consumer, self._partitions.table.values(), now=hurry)
+
+    def _fetch(self, consumer: Consumer) -> None:
+        first = consumer.consume(1, LONGEST_WAIT)
+        if not first:
+            return
+        under = self._partitions.table
+        more = consumer.consume(self._limit - 1, 0) if self._limit > 1 else []
+        self._hungry = False
+        if self._partitions.table is under:
+            self._hand_over(consumer, first + more)
+        else:  # partitions came or went between the two calls
+            self._tell(self._listener.arrived, Fetched(self._sound(consumer, first), under))
+            self._hand_over(consumer, more)
+
+    def _hand_over(self, consumer: Consumer, messages: list[Message[bytes, bytes]]) -> None:
+        if messages:
+            self._tell(self._listener.arrived, Fetched(self._sound(consumer, messages), self._partitions.table))
+
+    def _sound(self, consumer: Consumer, messages: list[Message[bytes, bytes]]) -> list[Message[bytes, bytes]]:
+        return [each for each in messages if each.error() is None or self._faulty(consumer, each)]
+
+    def _faulty(self, consumer: Consumer, message: Message[bytes, bytes]) -> bool:
+        """What the client reports among the messages. Never a message."""
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            self._raised(start.lost(consumer, self._plan, message.partition() or 0, message.offset() or 0))
+        else:
+            self._error(error)
+        return False
+
+    def _error(self, error: KafkaError) -> None:
+        """The client's callback, and its errors among the messages: most pass by themselves."""
+        if (ours := self._explain(error)) is not None:
+            self._raised(ours)
+        else:
+            _log.warning("consumer of %s: %s", self._plan.group, error.str())
+
+    def _finish(self, consumer: Consumer) -> None:
+        deadline = time.monotonic() + LEAVING
+        self._partitions.pause(consumer)
+        while not self.commit_soon() and time.monotonic() < deadline:
+            self._commits.send(consumer, self._partitions.table.values(), now=True)
+            consumer.consume(1, LONGEST_WAIT / 10)  # paused: serves the answer to the commit
+
+    def _raised(self, error: Exception) -> None:
+        """This subscription can't go on by itself; what has begun may still be settled and committed until it is closed."""
+        self._quiet = True
+        ours = self._ours(error)
+        self._tell(_reject, self._ready, ours)
+        self._tell(self._listener.failed, ours)
+
+    def _ours(self, error: Exception) -> BusbridgeError:
+        if isinstance(error, BusbridgeError):
+            return error
+        known = self._explain(error.args[0]) if isinstance(error, KafkaException) else None
+        ours = known or TransportError(f"the consumer of {self._plan.group} failed: {error}")
+        ours.__cause__ = error
+        return ours
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop was closed without closing the transport: nobody is left to tell
+            self._stopping = True
+
+
+def _resolve(future: asyncio.Future[None], value: None) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _reject(future: asyncio.Future[None], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # retrieved: who waits raises it, and after the start nobody waits
+

@@ -1,0 +1,57 @@
+"""Where rejected messages go: their original key, bytes and headers, with the reason added, to a Kafka topic of the subscription."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Final, final
+
+from busbridge.routing import Destination, Kind
+from busbridge.transport import Status
+
+if TYPE_CHECKING:
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.transport import Headers
+    from busbridge_kafka._delivery import KafkaDelivery
+    from busbridge_kafka._producer import Publisher
+
+_log: Final = logging.getLogger("busbridge.kafka")
+
+SECONDS: Final = 30.0
+"""For one attempt to publish a dead letter."""
+LONGEST_PAUSE: Final = 30.0
+
+
+@final
+class DeadLetter:
+    """A copy of a message that is on its way to the dead letters."""
+
+    __slots__ = ("body", "destination", "headers", "key")
+
+    def __init__(self, destination: Destination, delivery: KafkaDelivery, record: Headers) -> None:
+        self.destination = destination
+        self.body = delivery.body
+        self.headers = [*delivery.headers, *record]  # a list, never a dict: order, repeats and null values are kept
+        self.key = delivery.key
+
+
+@final
+class DeadLetters:
+    """The dead-letter place of one subscription."""
+
+    def __init__(self, publisher: Publisher, plan: SubscriptionPlan) -> None:
+        self._publisher = publisher
+        self._destination = Destination(plan.dead_letters, Kind.STREAM, plan.destination.transport, plan.dead_letters)
+
+    async def bury(self, delivery: KafkaDelivery, record: Headers) -> None:
+        """Returns when the broker owns the dead letter, however long that takes."""
+        letter = DeadLetter(self._destination, delivery, record)
+        pause = 0.1
+        while True:
+            outcome = (await self._publisher.publish([letter], SECONDS))[0]
+            if outcome.status is Status.CONFIRMED:
+                return
+            _log.error("%r could not go to %s, and is kept: %s", delivery, self._destination.name, outcome.error)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  (jitter, no secret)
+            pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,162 @@
+"""The Kafka transport: streams are Kafka topics, subscriptions are consumer groups."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, ClassVar, Final, final
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from busbridge.errors import AccessRefused, ClosedError, Unavailable
+from busbridge.routing import Kind
+from busbridge.transport import Capabilities
+from busbridge_kafka import _errors as errors
+from busbridge_kafka import _options as options
+from busbridge_kafka import _topology as topology_of
+from busbridge_kafka._producer import Publisher
+from busbridge_kafka._source import KafkaSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from confluent_kafka import KafkaError
+
+    from busbridge.errors import BusbridgeError, Fault
+    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
+    from busbridge.transport import Entry, Outcome
+
+_log: Final = logging.getLogger("busbridge.kafka")
+
+CAPABILITIES: Final = Capabilities(
+    kinds=frozenset({Kind.STREAM}),
+    compaction=True,
+    retention=True,
+    replayable=True,
+    positions=True,
+    survives_restart=True,
+    default_prefetch=2_000,
+)
+PROBE_SECONDS: Final = 5.0
+"""For one attempt to reach the broker; the client tries again within it, with jittered back-off."""
+CLOSE_SECONDS: Final = 5.0
+"""For what is unconfirmed when the transport is closed."""
+
+
+@final
+class KafkaTransport:
+    """One Kafka cluster, as one process uses it: one producer for everything, one consumer for each subscription."""
+
+    capabilities: ClassVar[Capabilities] = CAPABILITIES
+    header_prefix: ClassVar[str] = "ce_"
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._brokers = options.bootstrap(settings)
+        self._admin: AdminClient | None = None
+        self._publisher: Publisher | None = None
+        self._sources: list[KafkaSource] = []
+        self._last_error: KafkaError | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._publisher else "new"
+        return f"<KafkaTransport {self._brokers}, {state}, {len(self._sources)} subscriptions>"
+
+    @classmethod
+    def check(cls, settings: TransportSettings) -> Iterable[Fault]:
+        """See `Transport.check`."""
+        return options.check(settings)
+
+    async def open(self) -> None:
+        """See `Transport.open`."""
+        self._admin = AdminClient(options.admin_options(self._settings, self._note))
+        await self._reach(self._admin)
+        self._publisher = Publisher(self._make_producer)
+
+    async def provision(self, topology: Topology) -> None:
+        """See `Transport.provision`."""
+        self._opened()
+        assert self._admin is not None
+        try:
+            await topology_of.provision(self._admin, topology)
+        except KafkaException as error:
+            raise self._explained(error.args[0]) from error
+        except TimeoutError as error:
+            raise errors.unavailable(self._brokers, topology_of.SECONDS, self._last_error) from error
+
+    async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
+        """See `Transport.publish`."""
+        return await self._opened().publish(entries, seconds)
+
+    async def subscribe(self, plan: SubscriptionPlan) -> KafkaSource:
+        """See `Transport.subscribe`."""
+        prefetch = plan.prefetch or CAPABILITIES.default_prefetch
+        publisher = self._opened()
+        source = KafkaSource(
+            plan, prefetch, publisher, lambda *told: self._make_consumer(plan, *told), self._refused, self._settings.patience
+        )
+        await source.start()
+        self._sources.append(source)
+        return source
+
+    async def close(self) -> None:
+        """See `Transport.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(source.close() for source in self._sources))
+        if self._publisher is not None:
+            await self._publisher.close(CLOSE_SECONDS)
+        self._admin = None
+
+    def _opened(self) -> Publisher:
+        if self._closed or self._publisher is None:
+            raise ClosedError("the Kafka transport")
+        return self._publisher
+
+    def _make_producer(self) -> Producer:
+        return Producer(options.producer_options(self._settings, self._note))
+
+    def _make_consumer(
+        self, plan: SubscriptionPlan, on_error: Callable[[KafkaError], None], on_commit: Callable[..., None]
+    ) -> Consumer:
+        return Consumer({**options.consumer_options(self._settings, plan, on_error), "on_commit": on_commit})
+
+    async def _reach(self, admin: AdminClient) -> None:
+        """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end."""
+        deadline = time.monotonic() + self._settings.patience
+        while not await self._answers(admin, min(PROBE_SECONDS, self._settings.patience)):
+            detail = self._last_error.str() if self._last_error else "no answer"
+            if time.monotonic() >= deadline:
+                raise errors.unavailable(self._brokers, self._settings.patience, self._last_error)
+            _log.warning("waiting for Kafka at %s: %s", self._brokers, detail)
+
+    async def _answers(self, admin: AdminClient, seconds: float) -> bool:
+        probe = admin.describe_cluster(request_timeout=seconds)
+        while not probe.done():
+            admin.poll(0)  # serves `_note`
+            self._raise_refused()
+            await asyncio.sleep(0.01)
+        failure = probe.exception()
+        if isinstance(failure, KafkaException):
+            self._last_error = self._last_error or failure.args[0]
+            self._raise_refused()
+        return failure is None
+
+    def _note(self, error: KafkaError) -> None:
+        """The client's callback for errors that belong to no message."""
+        self._last_error = error
+        _log.log(logging.WARNING if self._publisher else logging.DEBUG, "Kafka at %s: %s", self._brokers, error.str())
+
+    def _raise_refused(self) -> None:
+        if self._last_error is not None and (refused := self._refused(self._last_error)) is not None:
+            raise refused
+
+    def _refused(self, error: KafkaError) -> AccessRefused | None:
+        return errors.access_refused(self._settings, self._brokers, error) if errors.is_access(error) else None
+
+    def _explained(self, error: KafkaError) -> AccessRefused | Unavailable:
+        return self._refused(error) or errors.unavailable(self._brokers, topology_of.SECONDS, error)
