@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
 from busbridge.contract._faults import class_error, did_you_mean, source_location
-from busbridge.contract._info import NAME_GRAMMAR, NAME_LENGTH, ContractInfo, is_name
-from busbridge.contract._key import KEY_TYPES, key_text
+from busbridge.contract._info import ContractInfo
+from busbridge.contract._metadata import KEYWORDS, metadata_problem
+from busbridge.contract._upcasting import described, upcaster_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from busbridge.errors import ContractError
 
     U = TypeVar("U", bound=Upcaster)
-
-
-class _Metadata(TypedDict, total=False):
-    name: str
-    version: int
-    readable_by: int
-    key: str
 
 
 class Contract(BaseModel):
@@ -36,11 +30,11 @@ class Contract(BaseModel):
     read this one. `key` is the field whose value keeps messages in order. A class that states none of them is an
     abstract base, whatever it derives from: metadata is never inherited. Other keywords are pydantic's own.
 
-    Messages are immutable, since one is shared by everything that publishes or handles it; `frozen=False` undoes that.
-    Unknown fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64. Numbers that
-    JSON has no word for are refused. pydantic's errors never show the input, which may be a secret.
+    Messages are immutable, since one is shared by all who publish and handle it; `frozen=False` undoes that. Unknown
+    fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64. Numbers that JSON
+    has no word for are refused. pydantic's errors don't show the input, which may be a secret.
 
-    Everything wrong with the metadata is a ContractError at the class statement.
+    Whatever is wrong with the metadata is a ContractError at the class statement.
     """
 
     model_config = ConfigDict(
@@ -65,22 +59,33 @@ class Contract(BaseModel):
         key: str | None = None,
         **config: Unpack[ConfigDict],
     ) -> None:
-        # pydantic takes its own keywords away before this is called: what is left is nobody's.
+        # pydantic has taken its own keywords away before: what is left is nobody's. The fields don't exist yet, so the
+        # metadata is looked at below.
         for keyword in config:
-            known = [*_Metadata.__annotations__, *ConfigDict.__annotations__]
-            problem = f"unknown keyword {keyword!r}{did_you_mean(keyword, known)}"
+            problem = f"unknown keyword {keyword!r}{did_you_mean(keyword, [*KEYWORDS, *ConfigDict.__annotations__])}"
             raise class_error(cls, source_location(cls.__module__), problem)
         super().__init_subclass__()
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **metadata: Unpack[_Metadata]) -> None:  # type: ignore[override]
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        readable_by: int | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
         cls.__upcasters__ = {}
+        cls.__contract__ = None
+        if (name, version, readable_by, key) == (None, None, None, None):
+            return
         location = source_location(cls.__module__)
-        stated: dict[str, Any] = {keyword: value for keyword, value in metadata.items() if value is not None}
-        problem = _problem(cls, **stated) if stated else None
-        if problem:
-            raise class_error(cls, location, problem)
-        cls.__contract__ = ContractInfo(**{"readable_by": 1, "location": location} | stated) if stated else None
+        problem = metadata_problem(cls.__pydantic_fields__, name, version, readable_by, key)
+        if problem or name is None or version is None:
+            raise class_error(cls, location, problem or "no metadata")
+        cls.__contract__ = ContractInfo(name, version, readable_by or version, key, location)
 
     @classmethod
     def upcaster(cls, from_version: int) -> Callable[[U], U]:
@@ -94,23 +99,13 @@ class Contract(BaseModel):
         """
 
         def register(upcaster: U) -> U:
-            problem = cls._upcaster_problem(from_version)
+            problem = upcaster_problem(info_of(cls).version, from_version, cls.__upcasters__)
             if problem:
-                raise class_error(cls, source_location(upcaster.__module__), problem)
+                raise class_error(cls, source_location(cls.__module__), f"{described(upcaster)}: {problem}")
             cls.__upcasters__[from_version] = upcaster
             return upcaster
 
         return register
-
-    @classmethod
-    def _upcaster_problem(cls, from_version: int) -> str | None:
-        if cls.__contract__ is None:
-            return "an abstract base has no versions to lift; state name and version"
-        if not 1 <= from_version < cls.__contract__.version:
-            return f"no step leads from version {from_version} towards version {cls.__contract__.version}"
-        if from_version in cls.__upcasters__:
-            return f"a second upcaster from version {from_version}; the first is {cls.__upcasters__[from_version]!r}"
-        return None
 
 
 def info_of(contract: type[Contract]) -> ContractInfo:
@@ -123,38 +118,4 @@ def info_of(contract: type[Contract]) -> ContractInfo:
 
 def abstract_error(contract: type[Contract]) -> ContractError:
     """What says that an abstract base was used as a contract."""
-    return class_error(contract, "", "an abstract base is not a contract; state name and version")
-
-
-def _problem(cls: type[Contract], *, name: object = None, version: object = None, **rest: Any) -> str | None:
-    """What is wrong with the metadata, the first thing found."""
-    if not isinstance(name, str):
-        return "a contract needs a name; or state no keyword at all for an abstract base"
-    if not is_name(name):
-        return f"name={name!r} must be {NAME_GRAMMAR}, at most {NAME_LENGTH} characters"
-    if not _is_version(version):
-        return f"version={version!r}: a contract needs a version, a whole number from 1"
-    return _readable_problem(version, rest.get("readable_by")) or _key_problem(cls, rest.get("key"))
-
-
-def _is_version(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _readable_problem(version: Any, readable_by: Any) -> str | None:
-    if readable_by is None:
-        return "readable_by is needed from version 2: the lowest version whose readers may read this one" if version > 1 else None
-    if not _is_version(readable_by) or readable_by > version:
-        return f"readable_by={readable_by!r} must be a version from 1 to {version}"
-    return None
-
-
-def _key_problem(cls: type[Contract], key: str | None) -> str | None:
-    if key is None:
-        return None
-    field = cls.__pydantic_fields__.get(key)
-    if field is None:
-        return f"key={key!r} is no field{did_you_mean(key, cls.__pydantic_fields__)}"
-    if not key_text(field.annotation):
-        return f"key={key!r} is of a type whose text is not canonical or may be absent; take {KEY_TYPES}"
-    return None
+    return class_error(contract, "", "an abstract base is no contract; state its name and version")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import sys
+import inspect
 from typing import TYPE_CHECKING
 
 from busbridge.errors import ContractError
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 
 def source_location(module: str) -> str:
     """`file:line` of the statement of `module` that is being executed now. Empty when there is none."""
-    frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack() reads every source file on the way
-    while frame.f_globals.get("__name__") != module:
-        if frame.f_back is None:
-            return ""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != module:
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
 
 
 def class_error(cls: type, location: str, problem: str) -> ContractError:

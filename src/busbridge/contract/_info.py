@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-NAME_GRAMMAR = "lower-case words joined by dots, each of letters, digits and single hyphens, such as `shop.order-created`"
+NAME_GRAMMAR = "lower-case words of letters, digits and single hyphens, joined by dots, such as `shop.order-created`"
 NAME_LENGTH = 200
 """A name is a routing key, of which AMQP takes 255 bytes."""
 

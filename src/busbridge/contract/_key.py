@@ -27,14 +27,16 @@ def key_text(annotation: Any) -> Callable[[Any], str] | None:
     """What turns a value of this type into its one canonical text. None: values that are equal may differ as text."""
     kind = _plain(annotation)
     if get_origin(kind) is Literal:
-        return str if all(_is_text_or_number(type(each)) for each in get_args(kind)) else None
-    if not isinstance(kind, type):
-        return None
+        return str if all(_is_text(each) for each in get_args(kind)) else None
+    return _class_text(kind) if isinstance(kind, type) else None
+
+
+def _class_text(kind: type[Any]) -> Callable[[Any], str] | None:
     if issubclass(kind, Enum):
-        return _enum_text if all(_is_text_or_number(type(each.value)) for each in kind) else None
-    if issubclass(kind, date) and not issubclass(kind, datetime):
-        return date.isoformat
-    return str if _is_text_or_number(kind) or issubclass(kind, UUID) else None
+        return _enum_text if all(_is_text(each.value) for each in kind) else None
+    if issubclass(kind, date):
+        return None if issubclass(kind, datetime) else date.isoformat
+    return str if issubclass(kind, str | int | UUID) and kind is not bool else None
 
 
 def key_of(field: str, text: Callable[[Any], str], ref: str) -> KeyOf:
@@ -64,8 +66,8 @@ def _plain(annotation: Any) -> Any:
             return annotation
 
 
-def _is_text_or_number(kind: type) -> bool:
-    return issubclass(kind, str) or (issubclass(kind, int) and kind is not bool)
+def _is_text(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _enum_text(member: Enum) -> str:

@@ -22,7 +22,7 @@ SHOWN = 5
 
 @final
 class Reader:
-    """Reads bodies of one version as `contract`, lifting them where that is a newer one. Made once, used for each message."""
+    """Reads bodies of one version as `contract`, which may be a newer one. Made once, used for each message."""
 
     __slots__ = ("_ref", "_steps", "_validate", "contract")
 
@@ -33,7 +33,7 @@ class Reader:
         self._validate = contract.__pydantic_validator__.validate_json
 
     def read(self, body: bytes | None) -> Contract:
-        """The message. InvalidMessage, with the cause, when the body does not fit the contract or an upcaster failed."""
+        """The message. InvalidMessage, with its cause, when the body does not fit the contract or an upcaster fails."""
         if self._steps:
             body = lift(body, self._steps)
         try:

@@ -48,33 +48,36 @@ class Registry:
         return self._versions.get(name, ())
 
     def reader(self, name: str, version: int | None, readable_by: int | None, handled: Collection[int]) -> Reader:
-        """Who reads a message, given the versions of its contract that the caller has handlers for.
+        """Who reads a message, given the versions of its contract that the caller has handlers for, all registered.
 
-        Its own version; else the nearest higher one, by upcasters; else, when it is newer than all of them, the highest,
-        if the message's `readable_by` says that this one may. UnknownContract when no version of the name is known,
-        UnknownVersion when none of this applies, a step is missing, or the message states no version.
+        Its own version; else the nearest higher one, by upcasters; else, when it is newer than all of them, the
+        highest, if the message's `readable_by` says that this one may. UnknownContract when no version of the name is
+        known; UnknownVersion when none of this applies, a step is missing, or the message states no version.
         """
         if name not in self._versions:
             raise UnknownContract(name)
-        if version is not None and version >= 1 and handled:
-            target = min((each for each in handled if each >= version), default=None)
-            if target is not None:
-                return Reader(self._classes[name, target], self._path(name, version, target, handled))
-            newest = max(handled)
-            if readable_by is not None and readable_by <= newest:
-                return Reader(self._classes[name, newest])
-        raise UnknownVersion(name, version, sorted(handled))
+        reader = self._reader(name, version, readable_by, handled) if version is not None and handled else None
+        if reader is None:
+            raise UnknownVersion(name, version, sorted(handled))
+        return reader
 
     def gaps(self, handled: Mapping[str, Collection[int]]) -> list[Fault]:
         """Missing steps: versions that a class or an upcaster knows of, and that can't be lifted to a handled one."""
         return [fault for name, versions in handled.items() for fault in self._gaps(name, versions)]
 
-    def _path(self, name: str, version: int, target: int, handled: Collection[int]) -> Sequence[Step]:
-        steps = [self._steps.get((name, each)) for each in range(version, target)]
-        found = [step for step in steps if step is not None]
-        if len(found) < len(steps):
-            raise UnknownVersion(name, version, sorted(handled))
-        return found
+    def _reader(self, name: str, version: int, readable_by: int | None, handled: Collection[int]) -> Reader | None:
+        target = min((each for each in handled if each >= version), default=None)
+        if target is not None:
+            return self._lifting(name, version, target)
+        newest = max(handled)
+        return Reader(self._classes[name, newest]) if readable_by is not None and readable_by <= newest else None
+
+    def _lifting(self, name: str, version: int, target: int) -> Reader | None:
+        try:
+            steps = [self._steps[name, each] for each in range(version, target)]
+        except KeyError:
+            return None
+        return Reader(self._classes[name, target], steps)
 
     def _gaps(self, name: str, handled: Collection[int]) -> Iterator[Fault]:
         steps = {from_version for known, from_version in self._steps if known == name}

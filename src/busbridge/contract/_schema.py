@@ -32,7 +32,7 @@ def json_schema(contract: type[Contract], catalog: str = CATALOG) -> dict[str, A
 
 
 def export(contracts: Iterable[type[Contract]], folder: Path, catalog: str = CATALOG) -> list[Path]:
-    """Writes each schema to `folder/<name>/<version>.json`. Returns the files that are new or changed. OSError as is."""
+    """Writes each schema to `folder/<name>/<version>.json`. Returns the new and changed files. OSError as it comes."""
     return [path for contract in contracts if (path := _write(contract, folder, catalog))]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from busbridge.errors import InvalidMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 JsonObject: TypeAlias = "dict[str, Any]"
 Upcaster: TypeAlias = "Callable[[JsonObject], JsonObject]"
@@ -24,10 +24,23 @@ class Step(NamedTuple):
     upcaster: Upcaster
 
     def __str__(self) -> str:
-        code = getattr(self.upcaster, "__code__", None)
-        place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-        called = getattr(self.upcaster, "__qualname__", repr(self.upcaster))
-        return f"upcaster {called}{place}, from version {self.from_version} of {self.name!r}"
+        return f"{described(self.upcaster)} from version {self.from_version} of {self.name!r}"
+
+
+def described(upcaster: Upcaster) -> str:
+    """What an error calls an upcaster: its name and where it stands."""
+    code = getattr(upcaster, "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    return f"upcaster {getattr(upcaster, '__qualname__', repr(upcaster))}{place}"
+
+
+def upcaster_problem(version: int, from_version: int, others: Mapping[int, Upcaster]) -> str | None:
+    """Why a step can't stand on the class of `version` beside `others`. None: it can."""
+    if not 1 <= from_version < version:
+        return f"no step leads from version {from_version} towards version {version}"
+    if from_version in others:
+        return f"there is one from version {from_version} already, {described(others[from_version])}"
+    return None
 
 
 def lift(body: bytes | None, steps: Sequence[Step]) -> bytes:
@@ -42,7 +55,7 @@ def lift(body: bytes | None, steps: Sequence[Step]) -> bytes:
     try:
         return to_json(value)
     except PydanticSerializationError as error:
-        raise InvalidMessage(f"{steps[-1]} returned what JSON can't say") from error
+        raise InvalidMessage(f"what {steps[-1]} returned can't be said in JSON") from error
 
 
 def _parse(body: bytes | None, first: Step) -> JsonObject:
@@ -61,10 +74,10 @@ def _apply(step: Step, value: JsonObject) -> JsonObject:
         lifted: object = step.upcaster(value)
     except Exception as error:
         raise InvalidMessage(f"{step} failed with {type(error).__qualname__}") from error
-    return _as_object(lifted, f"what the {step} returned")
+    return _as_object(lifted, f"what {step} returned")
 
 
 def _as_object(value: object, what: str) -> JsonObject:
     if not isinstance(value, dict):
-        raise InvalidMessage(f"{what} is no JSON object, but {type(value).__name__}")
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON's keys are strings
+        raise InvalidMessage(f"{what} is no JSON object, but of type {type(value).__name__}")
+    return cast("JsonObject", value)

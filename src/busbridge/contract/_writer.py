@@ -6,7 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 from busbridge.contract._base import info_of
+from busbridge.contract._faults import class_error
 from busbridge.contract._key import key_of, key_text, no_key
+from busbridge.contract._metadata import key_type_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 @final
 class Writer:
-    """What publishing needs of a contract: the body and the key of a message. Made once, used for each message."""
+    """What publishing needs of a contract: the body and the key of a message. Made once, used for each message.
+
+    ContractError for an abstract base, or a key of a type that only now could be resolved and can't be one.
+    """
 
     __slots__ = ("body", "contract", "info", "key")
 
@@ -28,6 +33,7 @@ class Writer:
     def __init__(self, contract: type[Contract]) -> None:
         self.contract = contract
         self.info = info_of(contract)
+        contract.model_rebuild()
         self.body = partial(contract.__pydantic_serializer__.to_json, by_alias=True, round_trip=True, warnings="error")
         self.key = self._key()
 
@@ -35,7 +41,8 @@ class Writer:
         if self.info.key is None:
             return no_key
         text = key_text(self.contract.model_fields[self.info.key].annotation)
-        assert text, "the class statement checked it"
+        if text is None:
+            raise class_error(self.contract, self.info.location, key_type_problem(self.info.key))
         return key_of(self.info.key, text, self.info.ref)
 
     def __repr__(self) -> str:

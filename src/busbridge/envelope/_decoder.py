@@ -28,8 +28,8 @@ def decode(headers: Iterable[tuple[str, object]], body: bytes | None) -> Event:
     The content type decides between structured and binary mode. Header values may be text, bytes in UTF-8, or what AMQP
     knows natively; None is absent. Nothing of the contract is checked, and a binary body is handed on untouched.
 
-    Raises InvalidEnvelope, saying what is wrong, when an attribute is missing, has no legal value or is given twice with
-    different values, when `specversion` is not 1.0, or a structured event is malformed. No other error, whatever comes.
+    Raises InvalidEnvelope, saying what is wrong, when an attribute is missing, has no legal value or is given twice
+    with different values, when `specversion` is not 1.0, or a structured event is malformed. No other error, ever.
     """
     content_type, attributes, others = _split(headers)
     if content_type is not None and is_structured(content_type):

@@ -11,8 +11,8 @@ VERSION_DIGITS = 9
 class Event:
     """One CloudEvent: its attributes by their plain names, its body, and the headers that are not attributes.
 
-    All attributes are text, in CloudEvents' canonical form. `plain` is True when there are none at all: a body without an
-    envelope, which only a destination that says `assume:` can take. Of any other event, `id`, `source` and `type` exist.
+    All attributes are text, in CloudEvents' canonical form. `plain` is True when there are none at all: a body without
+    an envelope, which only a destination that says `assume:` can take. Any other event has `id`, `source` and `type`.
     """
 
     __slots__ = ("attributes", "data", "headers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
@@ -12,6 +12,8 @@ from busbridge.errors import InvalidEnvelope
 
 MEDIA_TYPE: Final = "application/cloudevents"
 """What the content type of a structured event begins with, in any case."""
+
+_ABSENT: Final = object()
 
 
 def is_structured(content_type: str) -> bool:
@@ -34,9 +36,6 @@ def read_structured(content_type: str, body: bytes | None) -> tuple[dict[str, st
     return attributes, _decoded(encoded)
 
 
-_ABSENT: Final = object()
-
-
 def _parse(body: bytes | None) -> dict[str, Any]:
     try:
         event: object = from_json(body or b"", allow_inf_nan=False)
@@ -44,7 +43,7 @@ def _parse(body: bytes | None) -> dict[str, Any]:
         raise InvalidEnvelope(f"the structured event is no JSON: {error}") from error
     if not isinstance(event, dict):
         raise InvalidEnvelope(f"the structured event is no JSON object, but {type(event).__name__}")
-    return event  # pyright: ignore[reportUnknownVariableType]  # JSON's keys are strings
+    return cast("dict[str, Any]", event)
 
 
 def _attribute(name: str, value: object) -> str:

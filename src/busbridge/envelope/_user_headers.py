@@ -10,7 +10,7 @@ from busbridge.errors import InvalidEnvelope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RESERVED_PREFIXES: Final = (*(prefix.lower() for prefix in PREFIXES), "busbridge-", "x-death", "x-first-death", "x-last-death")
+RESERVED_PREFIXES: Final = (*map(str.lower, PREFIXES), "busbridge-", "x-death", "x-first-death-", "x-last-death-")
 RESERVED: Final = frozenset({"", CONTENT_TYPE, *TRACE_HEADERS, "cc", "bcc"})
 """Written by busbridge, or obeyed by a broker: RabbitMQ routes by `CC` and `BCC`."""
 
@@ -19,11 +19,11 @@ NAME_BYTES: Final = 255
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raises InvalidEnvelope when a header can't be the user's: its name is reserved or too long, its value no string."""
+    """Raises InvalidEnvelope for a header that a user can't add: its name reserved or too long, its value no string."""
     for name, value in headers.items():
         lower = name.lower()
         if lower in RESERVED or lower.startswith(RESERVED_PREFIXES):
-            raise InvalidEnvelope(f"the header {name!r} is reserved for the envelope or the broker; choose another name")
+            raise InvalidEnvelope(f"the header name {name!r} is the envelope's or the broker's; choose another")
         if len(name.encode()) > NAME_BYTES:
             raise InvalidEnvelope(f"the header name {name[:40]!r}… is longer than {NAME_BYTES} bytes")
         if type(value) is not str:

@@ -31,7 +31,7 @@ def canonical(attribute: str, value: object) -> str:
         case datetime():
             return _time(value)
         case _:
-            raise InvalidEnvelope(f"the attribute {attribute!r} is a {type(value).__name__}, which has no canonical text")
+            raise InvalidEnvelope(f"the attribute {attribute!r} is of type {type(value).__name__}, which is no scalar")
 
 
 def check_attributes(attributes: dict[str, str]) -> None:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 
-_ZEROS: Final = {"0"}
-_HEX: Final = set("0123456789abcdef")
+_HEX: Final = frozenset("0123456789abcdef")
+_LENGTHS: Final = [2, 32, 16, 2]
 
 
 def passed_on(headers: Iterable[tuple[str, object]]) -> tuple[tuple[str, str], ...]:
@@ -42,9 +42,13 @@ def _text(value: object) -> str:
 
 def _is_traceparent(text: str) -> bool:
     """`version-trace-parent-flags`, as version 00 has it; later versions may go on after the flags."""
-    version, _, rest = text.partition("-")
-    trace, parent, flags = (*rest.split("-", 3), "", "", "")[:3]
-    whole = [(version, 2), (trace, 32), (parent, 16), (flags, 2)]
-    if any(len(part) != length or not set(part) <= _HEX for part, length in whole):
+    parts = text.split("-")
+    lengths = [len(part) for part in parts[:4]]
+    if lengths != _LENGTHS or not all(set(part) <= _HEX for part in parts[:4]):
         return False
-    return version != "ff" and set(trace) != _ZEROS and set(parent) != _ZEROS and (version != "00" or len(text) == 55)
+    version, trace, parent = parts[:3]
+    return (
+        version != "ff"
+        and bool(trace.strip("0") and parent.strip("0"))
+        and (version != "00" or len(parts) == len(_LENGTHS))
+    )

@@ -13,7 +13,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from busbridge.telemetry._context import carrier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
@@ -87,7 +87,7 @@ class Tracing:
         message_id: str | None = None,
         correlation_id: str | None = None,
         attributes: Mapping[str, str | int | bool] | None = None,
-    ) -> Iterator[Span]:
+    ) -> Generator[Span]:
         """The span of handling one message, current within the block; what the block raises is recorded and passes.
 
         `headers` are the message's, for the context of its publish; `group` is the subscription's physical name.
