@@ -49,7 +49,11 @@ async def harness(
     raise_failures: bool = True,
     real_brokers: bool | None = None,
 ) -> AsyncIterator[Harness]:
-    """Services open for a test: `async with harness(inventory, config="busbridge.yaml") as bus: ...`.
+    """Services, open for a test: in memory, or on the real brokers.
+
+        async with harness(inventory, config="busbridge.yaml") as bus:
+            await bus.publish(OrderCreated(order_id="1"))
+            await bus.settled()
 
     In memory, whatever the configuration's transports are; without a `config` one is made up. With `real_brokers`
     (default: the pytest option `--busbridge-real-brokers`) on the brokers of the configuration, under physical names of
