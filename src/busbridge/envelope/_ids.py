@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from pydantic_core import to_json
+
 DERIVED_IDS: Final = UUID("6b0c4a5e-6f0e-5f8e-9d0a-3a6d1c1f7b52")
 """The namespace of derived ids. Part of the wire format: it never changes."""
 
+_VARIANTS: Final = "89ab"
+
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): unique, and ordered by time to a quarter of a microsecond within one clock.
+    """A UUIDv7 (RFC 9562): unique, and ordered by time to a quarter of a microsecond on one clock.
 
-    The random bits are the operating system's, so that neither a seeded `random` nor a fork repeats an id.
+    Its 60 random bits are the operating system's, so that neither a seeded `random` nor a fork repeats an id.
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000
-    random = int.from_bytes(os.urandom(8), "big") >> 2
-    text = f"{milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    when = (milliseconds << 16 | 0x7000 | fraction).to_bytes(8, "big").hex()
+    random = os.urandom(8).hex()
+    return f"{when[:8]}-{when[8:12]}-{when[12:]}-8{random[:3]}-{random[3:15]}"
 
 
 def derived_id(source: str, message_id: str, handler: str, ordinal: int) -> str:
     """The id of a message that a handler publishes: the same whenever the handler runs again for the same message (T6).
 
-    It is the UUIDv5 of the compact JSON array `[source, id, handler, ordinal]` in the namespace `DERIVED_IDS`. `source`
-    and `message_id` are those of the message being handled; `handler` is unique in the publishing service; `ordinal`
-    counts what it publishes for this message.
+    It is the UUIDv5 of the compact JSON array `[source, id, handler, ordinal]`, in UTF-8, in the namespace
+    `DERIVED_IDS`. `source` and `message_id` are those of the message being handled; `handler` is unique in the service
+    that publishes; `ordinal` counts what that handler publishes for this message.
     """
-    name = json.dumps([source, message_id, handler, ordinal], separators=(",", ":"))
-    digest = hashlib.sha1(DERIVED_IDS.bytes + name.encode(), usedforsecurity=False).digest()
-    return str(UUID(bytes=digest[:16], version=5))
+    name = to_json([source, message_id, handler, ordinal])
+    text = hashlib.sha1(DERIVED_IDS.bytes + name, usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def timestamp() -> str:

@@ -19,10 +19,12 @@ def is_attribute(name: str) -> bool:
 
 def canonical(attribute: str, value: object) -> str:
     """The text of a value, as CloudEvents writes it. InvalidEnvelope when it is no scalar or no UTF-8."""
+    if isinstance(value, bytes):  # first and apart: what Kafka hands over, for each header of each message
+        return _utf8(attribute, value)
     match value:
         case str():
             return value
-        case bytes() | bytearray():
+        case bytearray():
             return _utf8(attribute, value)
         case bool():
             return "true" if value else "false"

@@ -47,8 +47,5 @@ def _is_traceparent(text: str) -> bool:
     if lengths != _LENGTHS or not all(set(part) <= _HEX for part in parts[:4]):
         return False
     version, trace, parent = parts[:3]
-    return (
-        version != "ff"
-        and bool(trace.strip("0") and parent.strip("0"))
-        and (version != "00" or len(parts) == len(_LENGTHS))
-    )
+    complete = len(parts) == len(lengths) or version != "00"
+    return complete and version != "ff" and bool(trace.strip("0") and parent.strip("0"))
