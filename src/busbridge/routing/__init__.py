@@ -2,8 +2,8 @@
 
 from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
 from busbridge.routing._load import Source, load
-from busbridge.routing._reference import Key, reference, schema
 from busbridge.routing._namespace import namespaced
+from busbridge.routing._reference import Key, reference, schema
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._topology import (
     Binding,
@@ -34,6 +34,7 @@ __all__ = [
     "TransportSettings",
     "Unrouted",
     "load",
+    "namespaced",
     "reference",
     "schema",
 ]

@@ -4,7 +4,7 @@ The reference page and the JSON Schema of the file are rendered from it.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -41,6 +41,19 @@ def _tls(value: object) -> object:
     if isinstance(value, (str, bool)):
         return {"enabled": value}
     return value
+
+
+def _or_true(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"type": "boolean"}, *schema["anyOf"]]
+
+
+def _or_single(schema: dict[str, Any]) -> None:
+    """A destination's name stands for a target, and one target for a list of one."""
+    target = {"anyOf": [{"type": "string"}, schema.pop("items")]}
+    schema["anyOf"] = [
+        *target["anyOf"],
+        {"type": schema.pop("type"), "items": target, "minItems": schema.pop("minItems")},
+    ]
 
 
 def _target(value: object) -> object:
@@ -86,7 +99,10 @@ class TransportSection(Section):
     tls: Annotated[
         TlsSection | None,
         BeforeValidator(_tls),
-        Field(description="`true`, or trust and client certificate. Implied by a scheme such as `amqps`."),
+        Field(
+            description="`true`, or trust and client certificate. Implied by a scheme such as `amqps`.",
+            json_schema_extra=_or_true,
+        ),
     ] = None
     client: Annotated[
         dict[str, Setting], Field(description="Settings passed to the broker's client, checked by the transport.")
@@ -183,6 +199,7 @@ class RouteSection(Section):
             min_length=1,
             description="A destination, or a list of destinations; a mapping adds `routing_key` or `headers`.",
             examples=["orders", ["order-events", "order-log"]],
+            json_schema_extra=_or_single,
         ),
     ]
 

@@ -1,0 +1,53 @@
+"""What `match:` binds. A wildcard that is a whole word is the broker's; one inside a word is expanded here, at load.
+
+`shop.order-*` can't be said to a broker, whose `*` is one whole word. It stands for the routing keys of the contracts
+that are routed to the topic, and becomes one exact key for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from busbridge.routing._faults import nearest
+from busbridge.routing._patterns import matches
+from busbridge.routing._topology import Binding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from busbridge.routing._config import KeyPath
+    from busbridge.routing._problems import Problems
+
+_LONGEST: Final = 255
+
+
+def bindings_of(patterns: Iterable[str], keys: Sequence[str], path: KeyPath, problems: Problems) -> tuple[Binding, ...]:
+    """The bindings for `patterns`, each once; `keys` are the routing keys that reach the topic."""
+    found: dict[str, Binding] = {}
+    for index, pattern in enumerate(patterns):
+        place = (*path, index) if (*path, index) in problems.places else path
+        for each in _expanded(pattern, keys, place, problems):
+            found.setdefault(each, Binding(each))
+    return tuple(found.values())
+
+
+def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
+    words = pattern.split(".")
+    if not all(words) or len(pattern.encode(errors="replace")) > _LONGEST:
+        problems.add(path, f"{pattern!r} is no pattern", "words joined by '.', `*` for one word, `#` for any number")
+    elif any("#" in word and word != "#" for word in words):
+        problems.add(path, f"`#` stands for whole words, in {pattern!r} it is inside one", "use `*`")
+    elif all("*" not in word or word == "*" for word in words):
+        return [pattern]
+    else:
+        return _keys_like(pattern, keys, path, problems)
+    return []
+
+
+def _keys_like(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
+    matching = [key for key in keys if matches(pattern, key)]
+    if not matching:
+        close = nearest(pattern, keys)
+        hint = f"did you mean {close}?" if close else f"routed there: {', '.join(keys) or 'nothing'}"
+        problems.add(path, f"{pattern!r} matches no contract that is routed to the topic", hint)
+    return matching
