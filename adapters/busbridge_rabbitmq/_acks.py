@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import final
 
 
 @final
@@ -22,11 +19,11 @@ class Acks:
         self._head = 1
         """The lowest tag that is not finished."""
         self._acked = 0
-        """The highest tag that a cumulative ack covered."""
+        """The end of the prefix when it was last asked for."""
         self._behind: set[int] = set()
         """Finished beyond the head, not acknowledged."""
         self._singly: set[int] = set()
-        """Finished beyond the head, acknowledged one by one."""
+        """Settled by other means than a cumulative ack, and not yet behind the prefix."""
 
     @property
     def behind(self) -> int:
@@ -50,20 +47,24 @@ class Acks:
                 return
             self._head += 1
 
+    def forget(self, tag: int) -> None:
+        """Notes that the broker has a delivery back: it is not to be acknowledged, nor in the way of others."""
+        self._singly.add(tag)
+        self._advance()
+
     def prefix(self) -> int | None:
-        """The tag for a cumulative ack now, if there is one. The broker knows no tag that it has already forgotten."""
-        tag = self._head - 1
+        """The tag for a cumulative ack now, if there is one. It is never one that the broker has already forgotten."""
+        tag = end = self._head - 1
         while tag in self._singly:
             tag -= 1
-        self._singly = {each for each in self._singly if each >= self._head} if self._singly else self._singly
-        if tag <= self._acked:
-            return None
-        self._acked = tag
-        return tag
+        acked, self._acked = self._acked, end
+        if self._singly:
+            self._singly = {each for each in self._singly if each > end}
+        return tag if tag > acked else None
 
-    def stuck(self) -> Iterator[int]:
+    def stuck(self) -> list[int]:
         """The tags to acknowledge one by one now: all that is finished behind the head."""
         tags = sorted(self._behind)
         self._behind.clear()
         self._singly.update(tags)
-        yield from tags
+        return tags

@@ -37,10 +37,14 @@ class Consumer:
         self._acks = Acks()
         self._channel: Channel | None = None
         self._tag = ""
+        self.handed_over = 0
+        """Deliveries that are with handlers now."""
         self._busy = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._giving_back = False
         self._flushing = False
+        self._call_soon = asyncio.get_running_loop().call_soon
         self._stuck: asyncio.TimerHandle | None = None
 
     async def start(self, wire: Wire) -> None:
@@ -57,14 +61,9 @@ class Consumer:
         self._busy += 1
         self._inbox.put(RabbitDelivery.arrived(self, method, properties, body))
 
-    def accepted(self, delivery: RabbitDelivery) -> None:
-        """Settled: to be acknowledged."""
-        self.finish(delivery)
-
     def retried(self, delivery: RabbitDelivery) -> None:
         """Hands the same message out again: no word to the broker, which would put it behind others."""
-        delivery.finished = True
-        self._inbox.done()
+        self._taken_back(delivery)
         self._inbox.put(delivery.again())
 
     def rejected(self, delivery: RabbitDelivery, record: Headers) -> None:
@@ -72,21 +71,26 @@ class Consumer:
         self._dead_letters.put(delivery, record)
 
     def released(self, delivery: RabbitDelivery) -> None:
-        """Stays unacknowledged: the broker has it again when the channel closes."""
-        delivery.finished = True
-        if delivery.handed_over:
-            self._inbox.done()
+        """Stays unacknowledged until the channel closes, and goes back then; at once after `give_back`."""
+        self._taken_back(delivery)
+        if self._giving_back:
+            self._requeue(delivery)
         self._less_busy()
 
-    def finish(self, delivery: RabbitDelivery) -> None:
+    def accepted(self, delivery: RabbitDelivery) -> None:
         """The broker may forget it."""
-        delivery.finished = True
-        self._inbox.done()
+        self._taken_back(delivery)
         self._acks.finish(delivery.tag)
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._call_soon(self._flush)
         self._less_busy()
+
+    def _taken_back(self, delivery: RabbitDelivery) -> None:
+        delivery.finished = True
+        if self.session.alive:
+            self.handed_over -= 1
+            self._inbox.done()
 
     def _less_busy(self) -> None:
         self._busy -= 1
@@ -126,12 +130,17 @@ class Consumer:
             await self._quiet.wait()
 
     def give_back(self, deliveries: list[RabbitDelivery]) -> None:
-        """Returns deliveries to the queue at once, for other workers: only where no order is promised."""
+        """Returns these, and from now on all that is released, at once: for other workers, where no order is promised."""
+        self._giving_back = True
         for delivery in deliveries:
             delivery.finished = True
+            self._requeue(delivery)
             self._less_busy()
-            if self.session.alive and self._channel is not None:
-                self._channel.raw.basic_nack(delivery.tag, requeue=True)
+
+    def _requeue(self, delivery: RabbitDelivery) -> None:
+        if self.session.alive and self._channel is not None:
+            self._acks.forget(delivery.tag)
+            self._channel.raw.basic_nack(delivery.tag, requeue=True)
 
     async def flush(self) -> None:
         """Waits until the broker has every ack so far. Raises pika's AMQPError."""
@@ -154,6 +163,8 @@ class Consumer:
         self._end(reason)
 
     def _end(self, reason: BaseException | None) -> None:
+        if self.session.alive:
+            self._inbox.done(self.handed_over)
         self.session.taking = self.session.alive = False
         if self._stuck is not None:
             self._stuck.cancel()

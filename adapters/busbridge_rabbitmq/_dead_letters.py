@@ -92,7 +92,7 @@ class DeadLetters:
         if outcome.status is not Status.CONFIRMED:
             return False
         if delivery.session.alive:
-            delivery.consumer.finish(delivery)
+            delivery.consumer.accepted(delivery)
         return True
 
     async def _mend(self) -> None:

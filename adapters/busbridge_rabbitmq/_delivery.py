@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RabbitDelivery(Delivery):
     """One message as one channel delivered it."""
 
-    __slots__ = ("consumer", "finished", "handed_over", "properties", "tag")
+    __slots__ = ("consumer", "finished", "properties", "tag")
 
     def __init__(self, consumer: Consumer, tag: int, properties: BasicProperties, body: bytes, redelivered: bool) -> None:  # noqa: FBT001
         # What Delivery.__init__ does, without its call: this runs for each message.
@@ -33,7 +33,6 @@ class RabbitDelivery(Delivery):
         self.consumer = consumer
         self.tag = tag
         self.properties = properties
-        self.handed_over = False
         self.finished = False
         """Nothing more happens to it here: settled, or released."""
 

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 from pika import exceptions
 
+from busbridge.errors import AccessRefused, TopologyMismatch, TransportError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pika.exceptions import AMQPError
+
+    from busbridge.errors import BusbridgeError
 
 NOT_FOUND = 404
 ACCESS_REFUSED = 403
@@ -60,6 +66,15 @@ def refusal(error: BaseException | None) -> str:
     if _TOO_LARGE.search(text(error)):
         return "too_large"
     return _REASONS.get(code(error) or 0, "invalid")
+
+
+def consuming(error: AMQPError, broker: str, user: str | None, queue: str) -> BusbridgeError:
+    """Why a queue can't be consumed: TransportError where trying again may help."""
+    if code(error) == ACCESS_REFUSED:
+        return AccessRefused(broker, user, text(error))
+    if code(error) != NOT_FOUND and blames_a_message(error):
+        return TopologyMismatch(f"queue {queue!r}", [text(error)])
+    return TransportError(f"{broker}: {text(error)}")
 
 
 def difference(reply: str) -> str | None:

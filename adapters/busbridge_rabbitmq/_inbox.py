@@ -28,9 +28,9 @@ class Inbox:
         self._ready.append(delivery)
         self._wake()
 
-    def done(self) -> None:
-        """A delivery that was handed over is settled, or never will be: there is room for another."""
-        self._held -= 1
+    def done(self, count: int = 1) -> None:
+        """Deliveries that were handed over are settled, or never will be: there is room for others."""
+        self._held -= count
         if self._ready:
             self._wake()
 
@@ -44,6 +44,10 @@ class Inbox:
         """Takes back what was not handed over."""
         taken, self._ready = self._ready, []
         return taken
+
+    def forget_lost(self) -> None:
+        """Drops what belongs to a session that is gone: the broker hands it over again."""
+        self._ready = [delivery for delivery in self._ready if delivery.session.alive]
 
     async def take(self) -> list[RabbitDelivery]:
         """Waits for at least one delivery and returns all there is room for. A cancelled wait loses nothing."""
@@ -61,7 +65,7 @@ class Inbox:
         self._ready = taken[room:] if len(taken) > room else []
         del taken[room:]
         for delivery in taken:
-            delivery.handed_over = True
+            delivery.consumer.handed_over += 1
         self._held += len(taken)
         return taken
 

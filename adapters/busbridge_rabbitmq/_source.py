@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from pika.exceptions import AMQPError
 
-from busbridge.errors import AccessRefused, BusbridgeError, ClosedError, SourceEnded, TopologyMismatch, TransportError
+from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
 from busbridge_rabbitmq import _errors
 from busbridge_rabbitmq._connection import Backoff
 from busbridge_rabbitmq._consumer import Consumer
@@ -112,7 +112,7 @@ class QueueSource:
         try:
             while True:
                 await asyncio.wait([consumer.ended])
-                self._inbox.clear()
+                self._inbox.forget_lost()
                 _log.warning("%s was lost (%s): consuming again", self._queue, _said(consumer))
                 await consumer.close(1)
                 consumer = self._consumer = await self._again()
@@ -134,19 +134,11 @@ class QueueSource:
         try:
             await consumer.start(wire)
         except AMQPError as error:
-            await self._refused(error)
-            raise TransportError(f"{self._link.broker}: {_errors.text(error)}") from error
+            if _errors.code(error) == _errors.NOT_FOUND:
+                _log.warning("%s is gone: declaring it again", self._queue)
+                await self._ensure()
+            raise _errors.consuming(error, self._link.broker, self._link.user, self._queue) from error
         return consumer
-
-    async def _refused(self, error: AMQPError) -> None:
-        code = _errors.code(error)
-        if code == _errors.NOT_FOUND:
-            _log.warning("%s is gone: declaring it again", self._queue)
-            await self._ensure()
-        elif code == _errors.ACCESS_REFUSED:
-            raise AccessRefused(self._link.broker, self._link.user, _errors.text(error)) from error
-        elif code is not None and _errors.blames_a_message(error):
-            raise TopologyMismatch(f"queue {self._queue!r}", [_errors.text(error)]) from error
 
     def __repr__(self) -> str:
         return f"<QueueSource of {self._queue!r}, {self._consumer!r}, {self._inbox!r}>"

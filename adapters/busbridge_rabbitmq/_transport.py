@@ -11,14 +11,15 @@ from busbridge.transport import Capabilities, Outcome, Status
 from busbridge_rabbitmq import _options, _topology
 from busbridge_rabbitmq._connection import Backoff, Link
 from busbridge_rabbitmq._dead_letters import DeadLetters
+from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
 from busbridge_rabbitmq._provision import Provisioner
 from busbridge_rabbitmq._publisher import Batch, Item, Publisher
-from busbridge_rabbitmq._routes import Route
+from busbridge_rabbitmq._routes import Route, shards
 from busbridge_rabbitmq._source import QueueSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from busbridge.errors import Fault
     from busbridge.routing import Destination, SubscriptionPlan, Topology, TransportSettings
@@ -128,10 +129,22 @@ class RabbitMQTransport:
         if not plan.durable:
             await ensure()
         dead_letters = DeadLetters(Route.to_queue(plan.dead_letters), self._publisher, ensure)
-        queue = plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
         prefetch = plan.prefetch or self.capabilities.default_prefetch
+        if plan.destination.ordered:
+            return await self._ordered(plan.destination, prefetch, dead_letters, ensure)
+        queue = plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
         source = QueueSource(queue, prefetch, self._in, dead_letters, ensure, self._options.close_timeout)
         await source.begin()
+        self._sources.append(source)
+        return source
+
+    async def _ordered(
+        self, queue: Destination, prefetch: int, dead_letters: DeadLetters, ensure: Callable[[], Awaitable[None]]
+    ) -> Source:
+        link = Link(self._settings, self._options, f"consuming {queue.physical}")
+        name = queue.physical
+        source = OrderedSource(name, shards(queue), prefetch, link, dead_letters, ensure, self._options)
+        await source.begin(self._settings.patience)
         self._sources.append(source)
         return source
 

@@ -1,0 +1,109 @@
+"""Which worker holds which shard, kept by the broker itself: no plugin, no management API, no clock.
+
+A shard is held by the connection that owns an exclusive queue named after it: declaring one is atomic, and it goes with
+its connection. Nobody else consumes the shard, so that no successor waits who would be given later messages first when
+a channel closes (T8). How many workers there are, and how many of them want more, is the number of consumers on two
+queues that carry no messages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from pika.exceptions import AMQPError
+
+from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._channel import Channel
+
+if TYPE_CHECKING:
+    from busbridge_rabbitmq._wire import Wire
+
+_FORGOTTEN_AFTER = 60_000
+"""Milliseconds after which an empty presence queue goes."""
+
+
+@final
+class Presence:
+    """A raised hand: a consumer on a queue that carries nothing, for others to count."""
+
+    def __init__(self, queue: str, wire: Wire) -> None:
+        self._queue = queue
+        self._wire = wire
+        self._channel: Channel | None = None
+
+    async def count(self, channel: Channel) -> int:
+        """How many hands are raised."""
+        arguments = {"x-queue-type": "classic", "x-expires": _FORGOTTEN_AFTER}
+        declared = await channel.call(
+            channel.raw.queue_declare, queue=self._queue, durable=True, auto_delete=True, arguments=arguments
+        )
+        return int(declared.consumer_count)
+
+    async def show(self, *, present: bool) -> None:
+        """Raises the hand, or takes it down."""
+        if present and self._channel is None:
+            self._channel = await Channel.open(self._wire)
+            await self.count(self._channel)
+            await self._channel.call(
+                self._channel.raw.basic_consume, queue=self._queue, on_message_callback=lambda *_: None
+            )
+        elif not present and self._channel is not None:
+            channel, self._channel = self._channel, None
+            await channel.close(1)
+
+
+@final
+class Claims:
+    """The claims of one connection on the shards of one ordered queue. Methods raise pika's AMQPError."""
+
+    def __init__(self, name: str, wire: Wire) -> None:
+        self._wire = wire
+        self._members = Presence(f"{name}.members", wire)
+        self._wanting = Presence(f"{name}.wanting", wire)
+        self._channel: Channel | None = None
+
+    async def join(self) -> None:
+        """Counts as a worker from now on."""
+        await self._members.show(present=True)
+
+    async def workers(self) -> int:
+        """How many workers there are, this one included."""
+        return max(1, await self._members.count(await self._open()))
+
+    async def wanted(self) -> bool:
+        """Whether a worker has fewer shards than it should."""
+        return await self._wanting.count(await self._open()) > 0
+
+    async def want(self, *, more: bool) -> None:
+        """Tells others that this worker has too few, or enough."""
+        await self._wanting.show(present=more)
+
+    async def claim(self, shard: str) -> bool:
+        """Takes a shard, if nobody has it or still consumes it."""
+        channel = await self._open()
+        if await channel.count(shard):
+            return False
+        try:
+            await channel.call(channel.raw.queue_declare, queue=_owner(shard), exclusive=True)
+        except AMQPError as error:
+            if _errors.code(error) == _errors.RESOURCE_LOCKED:
+                return False
+            raise
+        if not await channel.count(shard):
+            return True
+        await self.release(shard)  # a connection that is just going: its messages come back first
+        return False
+
+    async def release(self, shard: str) -> None:
+        """Gives a shard up. Only when nothing of it is held any more."""
+        channel = await self._open()
+        await channel.call(channel.raw.queue_delete, queue=_owner(shard))
+
+    async def _open(self) -> Channel:
+        if self._channel is None or not self._channel.is_open:
+            self._channel = await Channel.open(self._wire)
+        return self._channel
+
+
+def _owner(shard: str) -> str:
+    return f"{shard}.owner"

@@ -1,0 +1,163 @@
+"""Deliveries of a subscription on an ordered queue: shards, shared out between the workers, handed over in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, final
+
+from pika.exceptions import AMQPError
+
+from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
+from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._claims import Claims
+from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._consumer import Consumer
+from busbridge_rabbitmq._inbox import Inbox
+from busbridge_rabbitmq._sharing import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from busbridge.transport import Delivery
+    from busbridge_rabbitmq._connection import Link
+    from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._options import Options
+
+_log = logging.getLogger("busbridge.rabbitmq.ordered")
+
+
+@final
+class OrderedSource:
+    """A source over the shards that this worker holds.
+
+    Whatever closes a channel, the broker puts what was held back in front, and since a shard is consumed by its holder
+    alone, nobody was waiting to be given later messages first. It has a connection of its own: that is what its claims
+    on shards belong to.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shards: tuple[str, ...],
+        prefetch: int,
+        link: Link,
+        dead_letters: DeadLetters,
+        ensure: Callable[[], Awaitable[None]],
+        options: Options,
+    ) -> None:
+        self._name = name
+        self._shards = shards
+        self._prefetch = prefetch
+        self._link = link
+        self._dead_letters = dead_letters
+        self._ensure = ensure
+        self._options = options
+        self._inbox = Inbox(prefetch)
+        self._share: Share | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def begin(self, patience: float) -> None:
+        """Takes its first shards. Raises AccessRefused, TopologyMismatch, Unavailable, TransportError."""
+        try:
+            await self._link.open(patience)
+            share = await self._joined()
+        except BusbridgeError:
+            await self._link.close()
+            raise
+        self._running = asyncio.create_task(self._run(share), name=f"busbridge consuming {self._name}")
+
+    async def receive(self) -> Sequence[Delivery]:
+        """As the protocol says."""
+        return await self._inbox.take()
+
+    def drain(self) -> None:
+        """Takes no more. What is held is still handed over, for the sake of order."""
+        if self._stopping is None and not self._closed:
+            self._stop_running()
+            self._stopping = asyncio.create_task(self._stop(), name=f"busbridge leaving {self._name}")
+
+    async def _stop(self) -> None:
+        if self._share is not None:
+            await self._share.stop()
+        self._inbox.end(SourceEnded())
+
+    async def flush(self, seconds: float) -> bool:
+        """As the protocol says."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._dead_letters.idle()
+                for consumer in self._share.consumers if self._share else ():
+                    await consumer.flush()
+        except TimeoutError:
+            return False
+        except AMQPError:
+            return True  # the session is gone: nothing of it can still be on its way
+        return True
+
+    async def close(self) -> None:
+        """As the protocol says."""
+        if self._closed:
+            return
+        self._closed = True
+        self._inbox.end(ClosedError(f"the source of {self._name!r}"))
+        self._stop_running()
+        for task in (self._running, self._stopping):
+            if task is not None:
+                await asyncio.wait([task], timeout=self._options.close_timeout)
+        await self._dead_letters.close()
+        if self._share is not None:
+            await self._share.close()
+        await self._link.close()
+
+    def _stop_running(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self, share: Share | None) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                share = share or await self._joined()
+                backoff.reset()
+                await share.keep(self._options.rebalance_interval)
+            except (AMQPError, TransportError) as error:
+                _log.warning("the shards of %s were lost (%s): claiming again", self._name, _errors.text(error))
+            except BusbridgeError as error:
+                self._inbox.end(error)
+                return
+            await self._forget()
+            share = None
+            await asyncio.sleep(backoff.next())
+
+    async def _joined(self) -> Share:
+        """A new share, with its first shards."""
+        wire = await self._link.wire()
+        claims = Claims(self._name, wire)
+
+        async def start(shard: str, most: int) -> Consumer:
+            consumer = Consumer(shard, max(1, self._prefetch // most), self._inbox, self._dead_letters)
+            await consumer.start(wire)
+            return consumer
+
+        share = self._share = Share(self._shards, claims, start, self._options.close_timeout)
+        try:
+            await claims.join()
+            await share.settle()
+        except AMQPError as error:
+            await self._forget()
+            if _errors.code(error) == _errors.NOT_FOUND:
+                await self._ensure()
+            raise _errors.consuming(error, self._link.broker, self._link.user, self._name) from error
+        return share
+
+    async def _forget(self) -> None:
+        """Ends the sessions of a share that is lost, at the latest now: the channels may still be there."""
+        if self._share is not None:
+            await self._share.close()
+        self._inbox.forget_lost()
+
+    def __repr__(self) -> str:
+        return f"<OrderedSource of {self._name!r}, {self._share!r}, {self._inbox!r}>"
