@@ -34,9 +34,8 @@ _app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_Targets = Annotated[
-    list[str] | None, typer.Argument(metavar="[MODULE:SERVICE]...", help="Services, as shop.billing:billing.")
-]
+_SERVICES_HELP = "Services, as shop.billing:billing."
+_Targets = Annotated[list[str] | None, typer.Argument(metavar="[MODULE:SERVICE...]", help=_SERVICES_HELP)]
 _Files = Annotated[
     list[Path] | None,
     typer.Option("-c", "--config", metavar="FILE", help="Configuration; repeated, later files win. [busbridge.yaml]"),
@@ -54,9 +53,7 @@ def main() -> None:
 
 @_app.command()
 def run(
-    targets: Annotated[
-        list[str], typer.Argument(metavar="MODULE:SERVICE...", help="Services, as shop.billing:billing.")
-    ],
+    targets: Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE...", help=_SERVICES_HELP)],
     config: _Files = None,
     memory: Annotated[bool, typer.Option("--memory", help="In memory instead of on brokers; needs no file.")] = False,  # noqa: FBT002
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import typer
 
@@ -32,11 +32,15 @@ def _service(target: str) -> Service[Any]:
     module_name, _, name = target.partition(":")
     module = _module(module_name, target)
     found = getattr(module, name, None)
-    if isinstance(found, Service):
+    if _is_service(found):
         return found
-    services = sorted(f"{module_name}:{each}" for each, value in vars(module).items() if isinstance(value, Service))
+    services = sorted(f"{module_name}:{each}" for each, value in vars(module).items() if _is_service(value))
     there = f"there are: {', '.join(services)}" if services else f"{module_name} has none"
     raise typer.BadParameter(f"{target!r} names no service; {there}")
+
+
+def _is_service(value: object) -> TypeGuard[Service[Any]]:
+    return isinstance(value, Service)
 
 
 def _module(name: str, target: str) -> ModuleType:

@@ -20,7 +20,7 @@ _NOBODY = "-"
 
 
 class Flow(NamedTuple):
-    """One contract's way to one handler; `-` where the way ends."""
+    """One contract's way to one handler, as cells of one or two lines; `-` where the way ends."""
 
     contract: str
     destination: str
@@ -56,11 +56,11 @@ def flow_table(rows: Iterable[Flow]) -> Table:
 def _ways(
     contract: str, target: RouteTarget, plans: Iterable[SubscriptionPlan], services: Mapping[str, Service[Any]]
 ) -> Iterator[Flow]:
-    destination = f"{target.destination.name} ({target.destination.kind} on {target.destination.transport})"
+    destination = f"{target.destination.name}\n{target.destination.kind} on {target.destination.transport}"
     listed = [plan for plan in plans if not services or plan.service in services]
     for plan in listed:
         for handler in _handlers(contract, plan, services):
-            yield Flow(contract, destination, f"{plan.service}.{plan.name}", handler)
+            yield Flow(contract, destination, f"{plan.service}\n{plan.name}", handler)
     publishes = any(contract == info_of(each).name for service in services.values() for each in service.publishes)
     if not listed and (publishes or not services):
         yield Flow(contract, destination)
@@ -79,4 +79,4 @@ def _described(handler: Handler) -> str:
     file, _, line = handler.place.rpartition(":")
     path = Path(file)
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
-    return f"{handler.name} ({path.relative_to(Path.cwd()) if inside else path}:{line})"
+    return f"{handler.name}\n{path.relative_to(Path.cwd()) if inside else path}:{line}"

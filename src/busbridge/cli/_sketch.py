@@ -1,4 +1,4 @@
-"""A configuration made up for services that have none: one topic in memory, from which each subscription takes its own."""
+"""A configuration made up for services that have none: one topic in memory, each subscription takes from it its own."""
 
 from __future__ import annotations
 

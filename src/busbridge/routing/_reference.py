@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Un
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
@@ -45,9 +45,9 @@ def reference() -> tuple[Key, ...]:
 
 
 def _open_to_variables(node: Any) -> Any:
-    """The schema with `${NAME}` allowed wherever a value is more restricted than plain text."""
+    """The schema with `${NAME}` allowed where a value is more than plain text, and sections without keys."""
     if isinstance(node, list):
-        return [_open_to_variables(each) for each in node]
+        return [_open_to_variables(each) for each in cast("Sequence[Any]", node)]
     if not isinstance(node, dict):
         return node
     items = cast("dict[str, Any]", node)
@@ -56,7 +56,7 @@ def _open_to_variables(node: Any) -> Any:
     if kind in {"integer", "number", "boolean"} or (kind == "string" and made.keys() & _LIMITS):
         kept = {key: made.pop(key) for key in ("description", "default", "title", "examples") if key in made}
         return {"anyOf": [made, _VARIABLE], **kept}
-    return made
+    return {**made, "type": ["object", "null"]} if kind == "object" else made
 
 
 _VERBATIM: Final = frozenset({"enum", "examples", "default", "required", "propertyNames"})
