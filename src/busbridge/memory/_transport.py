@@ -66,12 +66,13 @@ class MemoryTransport:
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:  # noqa: ARG002 - at once
         """As `Transport.publish`. Every outcome is known at once; none is ever unknown."""
         self._check_open()
+        publish = self.broker.publish
+        outcomes = [publish(entry) for entry in entries]
         self._since_turn += len(entries)
-        if self._since_turn >= _TURN:
+        if self._since_turn >= _TURN:  # after the entries are in: a call that yields before could be overtaken
             self._since_turn = 0
             await asyncio.sleep(0)
-        publish = self.broker.publish
-        return [publish(entry) for entry in entries]
+        return outcomes
 
     async def subscribe(self, plan: SubscriptionPlan) -> MemorySource:
         """As `Transport.subscribe`."""

@@ -1,0 +1,91 @@
+"""What is refused before anything connects: all of it in one error, each fault with its place."""
+
+from __future__ import annotations
+
+import sys
+from textwrap import dedent
+
+import pytest
+
+from busbridge import Bus, ConfigurationError, Contract, Service, load
+from busbridge.runtime import InstalledTransports, MemoryTransports, faults
+from tests.runtime.conftest import Placed, Reserved
+
+
+class PlacedAgain(Contract, name="shop.placed", version=1):
+    other: str
+
+
+class PlacedLater(Contract, name="shop.placed", version=3, readable_by=3):
+    order_id: str
+
+
+def problems(service, config, transports=None):
+    return [str(each) for each in faults(service, load(config), transports or MemoryTransports())]
+
+
+def handled(service, name="reserve", contract=Placed):
+    service.subscription(name).handles(contract)(lambda message: None)
+    return service
+
+
+def test_a_service_that_fits_has_no_faults(config):
+    assert problems(handled(Service("stock", publishes=[Reserved])), config) == []
+
+
+async def test_all_faults_come_in_one_error(config):
+    service = handled(Service("stock", publishes=[Placed, Reserved, PlacedAgain]), "reserv")
+    del config["routes"]["shop.reserved"]
+    with pytest.raises(ConfigurationError) as caught:
+        await Bus(service, config, transports=MemoryTransports()).__aenter__()
+    text = str(caught.value)
+    assert "two contracts are shop.placed@1" in text
+    assert "publishes 'shop.reserved', which has no route" in text
+    assert "the code of service 'stock' has a subscription 'reserv', the configuration has not" in text
+    assert "the configuration has a subscription 'reserve', the code of service 'stock' has not" in text
+    assert "did you mean 'reserve'?" in text
+
+
+def test_faults_name_the_file_and_the_line(config, tmp_path):
+    file = tmp_path / "busbridge.yaml"
+    file.write_text(
+        dedent("""\
+        transports:
+          memory: {url: "memory://"}
+        destinations:
+          orders: {kind: queue, transport: memory}
+        routes:
+          shop.placed: {to: orders}
+        services:
+          stock:
+            subscriptions:
+              reserve: {from: orders}
+        """)
+    )
+    (fault,) = problems(Service("stock"), str(file), InstalledTransports())
+    assert f"{file}:10: services.stock.subscriptions.reserve" in fault
+
+
+def test_a_missing_step_between_versions_is_seen_at_start(config):
+    service = Service("stock", publishes=[Placed])
+    service.subscription("reserve").handles(PlacedLater)(lambda message: None)
+    assert any("can't be lifted" in each for each in problems(service, config))
+
+
+def test_a_subscription_without_a_handler_is_a_fault(config):
+    service = Service("stock")
+    service.subscription("reserve")
+    assert any("has no handler" in each for each in problems(service, config))
+
+
+def test_a_transport_whose_extra_is_not_installed_is_named_with_its_remedy(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "busbridge_rabbitmq", None)
+    (fault,) = problems(handled(Service("stock")), config, InstalledTransports())
+    assert "transports.rabbit.url: no transport is installed for amqp:// (install it: pip install 'busbridge[rabbitmq]')" in fault
+
+
+def test_what_the_transport_can_not_do_is_refused(config):
+    config["destinations"]["orders"] = {"kind": "stream", "transport": "rabbit"}
+    (fault,) = problems(handled(Service("stock")), config, InstalledTransports())
+    assert "offers no stream" in fault
+    assert "destinations.orders" in fault
