@@ -62,7 +62,7 @@ class MemoryBroker:
         await self._quiescence.settled()
 
     def dead_letters(self, plan: SubscriptionPlan) -> list[Stored]:
-        """What a subscription rejected, then what expired in the queue it reads: as it was, the record after its headers."""
+        """What a subscription rejected, then what expired in its queue: as it was, the record after its headers."""
         if isinstance(queue := self._holders.get(plan.destination.physical), Mailbox):
             queue.peek()
         return [*self._dead.get(plan.dead_letters, ()), *self._dead.get(f"{plan.destination.physical}.dead", ())]

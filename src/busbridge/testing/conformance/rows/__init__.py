@@ -1,0 +1,15 @@
+"""The rows, by what they are about."""
+
+from typing import Final
+
+from busbridge.testing.conformance.rows import _closing, _keeping, _order, _publishing, _settling, _sharing
+
+ROWS: Final = tuple(
+    sorted(
+        (*_publishing.ROWS, *_keeping.ROWS, *_settling.ROWS, *_order.ROWS, *_sharing.ROWS, *_closing.ROWS),
+        key=lambda row: row.id,
+    )
+)
+"""Every row of the kit, in the order of the ids."""
+
+__all__ = ["ROWS"]
