@@ -22,9 +22,7 @@ def test_it_opens_on_first_use_and_publishes_from_any_thread(config):
     bus = make(config)
     assert repr(bus) == "<BlockingBus of 'outside', not yet open>"
     ids = []
-    threads = [
-        threading.Thread(target=lambda: ids.append(bus.publish(Placed(order_id="7")))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: ids.append(bus.publish(Placed(order_id="7")))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -81,7 +81,10 @@ def test_a_subscription_without_a_handler_is_a_fault(config):
 def test_a_transport_whose_extra_is_not_installed_is_named_with_its_remedy(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "busbridge_rabbitmq", None)
     (fault,) = problems(handled(Service("stock")), config, InstalledTransports())
-    assert "transports.rabbit.url: no transport is installed for amqp:// (install it: pip install 'busbridge[rabbitmq]')" in fault
+    assert (
+        "transports.rabbit.url: no transport is installed for amqp:// (install it: pip install 'busbridge[rabbitmq]')"
+        in fault
+    )
 
 
 def test_what_the_transport_can_not_do_is_refused(config):

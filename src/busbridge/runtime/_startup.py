@@ -10,7 +10,7 @@ from busbridge.errors import ConfigurationError, Fault, MissingExtra
 from busbridge.routing import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from busbridge.routing import Config, Destination, SubscriptionPlan, TransportSettings
     from busbridge.runtime._service import Service
@@ -44,8 +44,13 @@ def _destinations(service: Service[Any], config: Config) -> Iterator[Destination
 
 
 def _plans(service: Service[Any], config: Config) -> Iterable[SubscriptionPlan]:
+    return [each for each in _declared(service, config).values() if each.name in service.subscriptions]
+
+
+def _declared(service: Service[Any], config: Config) -> Mapping[str, SubscriptionPlan]:
+    """What the configuration says of the service's subscriptions."""
     plan = config.services.get(service.name)
-    return [each for each in plan.subscriptions.values() if each.name in service.subscriptions] if plan else ()
+    return plan.subscriptions if plan else {}
 
 
 def _contract_faults(service: Service[Any]) -> Iterator[Fault]:
@@ -73,8 +78,7 @@ def _route_faults(service: Service[Any], config: Config) -> Iterator[Fault]:
 
 def _subscription_faults(service: Service[Any], config: Config) -> Iterator[Fault]:
     path = ("services", service.name, "subscriptions")
-    plan = config.services.get(service.name)
-    declared = plan.subscriptions if plan else {}
+    declared = _declared(service, config)
     for name, subscription in service.subscriptions.items():
         if name not in declared:
             unused = [each for each in declared if each not in service.subscriptions]

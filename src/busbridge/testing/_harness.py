@@ -15,7 +15,7 @@ from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Servic
 from busbridge.testing._ledger import Dead, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from busbridge.routing import Config, Source
     from busbridge.runtime import Prepared
@@ -48,7 +48,7 @@ async def harness(
     config: Source | Iterable[Source] | None = None,
     raise_failures: bool = True,
     real_brokers: bool | None = None,
-) -> AsyncIterator[Harness]:
+) -> AsyncGenerator[Harness]:
     """Services, open for a test: in memory, or on the real brokers.
 
         async with harness(inventory, config="busbridge.yaml") as bus:

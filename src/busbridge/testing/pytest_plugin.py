@@ -44,6 +44,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Runs an `async def` test on an event loop of its own, unless it is another plugin's."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj) or any(map(pyfuncitem.get_closest_marker, _OTHERS)):
         return None
-    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - pytest has no public name for it
+    names = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
