@@ -1,5 +1,8 @@
 """One AMQP channel whose calls are awaited."""
 
+# pyright: reportUnknownMemberType=false
+# The client's stubs leave its callbacks untyped.
+
 from __future__ import annotations
 
 import asyncio
@@ -33,7 +36,7 @@ class Channel:
     async def open(cls, wire: Wire, on_closed: Callable[[BaseException], None] | None = None) -> Channel:
         """A new channel. `on_closed` is called with the reason at the very moment it is gone."""
         opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        made = cls(wire.channel(on_open_callback=lambda raw: opened.done() or opened.set_result(raw)), on_closed)
+        made = cls(wire.channel(on_open_callback=_ends(opened)), on_closed)
         await made._reply(opened)
         return made
 
@@ -45,18 +48,26 @@ class Channel:
     async def call(self, method: Callable[..., object], **arguments: Any) -> Any:
         """Calls a method of `raw` that takes `callback=`, and returns the broker's reply."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        method(**arguments, callback=lambda answer: reply.done() or reply.set_result(answer.method))
-        return await self._reply(reply)
+        method(**arguments, callback=_ends(reply))
+        return (await self._reply(reply)).method
+
+    def on_returned(self, callback: Callable[..., None]) -> None:
+        """Calls back with (channel, method, properties, body) for each message that the broker returns."""
+        self.raw.add_on_return_callback(callback)
+
+    def on_cancelled(self, callback: Callable[[Any], None]) -> None:
+        """Calls back when the broker cancels a consumer, as it does when a queue is deleted."""
+        self.raw.add_on_cancel_callback(callback)
 
     async def cancel(self, tag: str) -> None:
         """Cancels a consumer; what arrives until the broker confirms it is still handed over."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        _wire.cancel(self.raw, tag, lambda answer: reply.done() or reply.set_result(answer))
+        _wire.cancel(self.raw, tag, _ends(reply))
         await self._reply(reply)
 
-    async def count(self, queue: str) -> int | None:
+    async def count(self, queue: str) -> int:
         """How many consumers a queue has. Raises the broker's 404 where there is no such queue, and is closed by it."""
-        return (await self.call(self.raw.queue_declare, queue=queue, passive=True)).consumer_count
+        return int((await self.call(self.raw.queue_declare, queue=queue, passive=True)).consumer_count)
 
     async def close(self, seconds: float) -> None:
         """Closes it in agreement with the broker, if that takes no longer than `seconds`. Twice is fine."""
@@ -86,3 +97,13 @@ class Channel:
                 call.set_exception(reason)
         if self._on_closed is not None:
             self._on_closed(reason)
+
+
+def _ends(future: asyncio.Future[Any]) -> Callable[[Any], None]:
+    """A callback that ends the future, unless its waiter has gone."""
+
+    def end(value: Any) -> None:
+        if not future.done():
+            future.set_result(value)
+
+    return end

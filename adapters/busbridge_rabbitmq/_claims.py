@@ -44,9 +44,7 @@ class Presence:
         if present and self._channel is None:
             self._channel = await Channel.open(self._wire)
             await self.count(self._channel)
-            await self._channel.call(
-                self._channel.raw.basic_consume, queue=self._queue, on_message_callback=lambda *_: None
-            )
+            await self._channel.call(self._channel.raw.basic_consume, queue=self._queue, on_message_callback=_nothing)
         elif not present and self._channel is not None:
             channel, self._channel = self._channel, None
             await channel.close(1)
@@ -103,6 +101,10 @@ class Claims:
         if self._channel is None or not self._channel.is_open:
             self._channel = await Channel.open(self._wire)
         return self._channel
+
+
+def _nothing(*_: object) -> None:
+    """What happens to the messages of a presence queue, of which there are none."""
 
 
 def _owner(shard: str) -> str:

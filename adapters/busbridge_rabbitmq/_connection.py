@@ -31,7 +31,8 @@ class Backoff:
     def next(self) -> float:
         """The next pause."""
         self._failures += 1
-        return random.uniform(0.5, 1.0) * min(self._most, self._first * 2 ** min(self._failures - 1, 16))  # noqa: S311
+        full = min(self._most, self._first * 2.0 ** min(self._failures - 1, 16))
+        return random.uniform(0.5, 1.0) * full  # noqa: S311
 
     def reset(self) -> None:
         """Begins small again."""

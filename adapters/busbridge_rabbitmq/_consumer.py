@@ -13,10 +13,10 @@ from busbridge_rabbitmq._delivery import RabbitDelivery
 if TYPE_CHECKING:
     from pika.spec import BasicProperties
 
+    from busbridge.transport import Headers
     from busbridge_rabbitmq._dead_letters import DeadLetters
     from busbridge_rabbitmq._inbox import Inbox
     from busbridge_rabbitmq._wire import Wire
-    from busbridge.transport import Headers
 
 _STUCK_AFTER = 1.0
 """Seconds after which what is finished behind a delivery that still runs is acknowledged one by one."""
@@ -50,7 +50,7 @@ class Consumer:
     async def start(self, wire: Wire) -> None:
         """Begins to take. Raises pika's AMQPError; the channel is gone then."""
         channel = self._channel = await Channel.open(wire, self._lost)
-        channel.raw.add_on_cancel_callback(lambda _: self._end(None))
+        channel.on_cancelled(lambda _: self._end(None))
         await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
         self._tag = f"{self.queue} {id(self):x}"
         await channel.call(
@@ -59,7 +59,8 @@ class Consumer:
 
     def _arrived(self, _channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
         self._busy += 1
-        self._inbox.put(RabbitDelivery.arrived(self, method, properties, body))
+        redelivered = method.redelivered
+        self._inbox.put(RabbitDelivery(self, method.delivery_tag, properties, body, redelivered=redelivered))
 
     def retried(self, delivery: RabbitDelivery) -> None:
         """Hands the same message out again: no word to the broker, which would put it behind others."""
@@ -130,7 +131,7 @@ class Consumer:
             await self._quiet.wait()
 
     def give_back(self, deliveries: list[RabbitDelivery]) -> None:
-        """Returns these, and from now on all that is released, at once: for other workers, where no order is promised."""
+        """Returns these at once, and all that is released from now on: for others, where no order is promised."""
         self._giving_back = True
         for delivery in deliveries:
             delivery.finished = True

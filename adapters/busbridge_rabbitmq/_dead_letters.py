@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, final
 
 from busbridge.errors import BusbridgeError, ClosedError
 from busbridge.transport import Status
+from busbridge_rabbitmq._batch import Batch, Item
 from busbridge_rabbitmq._connection import Backoff
 from busbridge_rabbitmq._properties import dead_letter
-from busbridge_rabbitmq._publisher import Batch, Item
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -69,9 +69,7 @@ class DeadLetters:
     async def _publish(self, batch: list[tuple[RabbitDelivery, Headers]]) -> bool:
         """Publishes them; True if all are confirmed. Those that are leave the queue and are finished."""
         outcomes = await self._outcomes(batch)
-        left = [
-            each for each, outcome in zip(batch, outcomes, strict=True) if not self._finished(each[0], outcome)
-        ]  # fmt: skip
+        left = [each for each, outcome in zip(batch, outcomes, strict=True) if not _finished(each[0], outcome)]
         self._queue[: len(batch)] = left
         if not left:
             return True
@@ -88,22 +86,23 @@ class DeadLetters:
         ]
         return await self._publisher.publish(waiting, items, _PATIENCE)
 
-    def _finished(self, delivery: RabbitDelivery, outcome: Outcome) -> bool:
-        if outcome.status is not Status.CONFIRMED:
-            return False
-        if delivery.session.alive:
-            delivery.consumer.accepted(delivery)
-        return True
-
     async def _mend(self) -> None:
         """The queue may have been deleted: declare it again. What prevents that is logged; there is another try."""
         try:
             await self._repair()
         except BusbridgeError as error:
-            _log.error("the dead-letter queue %r can't be declared: %s", self._route.name, error)  # noqa: TRY400
+            _log.error("the dead-letter queue %r can't be declared: %s", self._route.name, error)
 
     def _drained(self, task: asyncio.Task[None]) -> None:
         self._task = None
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, ClosedError):
             _log.error("dead letters to %r stopped", self._route.name, exc_info=error)
+
+
+def _finished(delivery: RabbitDelivery, outcome: Outcome) -> bool:
+    if outcome.status is not Status.CONFIRMED:
+        return False
+    if delivery.session.alive:
+        delivery.consumer.accepted(delivery)
+    return True

@@ -23,7 +23,8 @@ _LONG_STRING = ord("S")
 _FIXED: dict[int, tuple[Callable[..., tuple[Any, ...]], int]] = {
     ord(kind): (Struct(f">{form}").unpack_from, Struct(f">{form}").size)
     for kind, form in {
-        "t": "?", "b": "b", "B": "B", "U": "h", "s": "h", "u": "H", "I": "i", "i": "I", "L": "q", "l": "q", "f": "f", "d": "d",
+        "t": "?", "b": "b", "B": "B", "U": "h", "s": "h", "u": "H",
+        "I": "i", "i": "I", "L": "q", "l": "q", "f": "f", "d": "d",
     }.items()
 }  # fmt: skip
 
@@ -40,7 +41,7 @@ def properties(data: bytes, offset: int) -> BasicProperties:
     if flags & BasicProperties.FLAG_HEADERS:
         made.headers, offset = table(data, offset)
     if flags & BasicProperties.FLAG_DELIVERY_MODE:
-        made.delivery_mode = data[offset]
+        made.delivery_mode = data[offset]  # pyright: ignore[reportAttributeAccessIssue]  # foreign: any number
         offset += 1
     if flags & _RARE:
         _rare(made, flags, data, offset)

@@ -8,7 +8,7 @@ from busbridge.transport import Delivery, Settlement
 from busbridge_rabbitmq._properties import PARTITION_KEY, incoming
 
 if TYPE_CHECKING:
-    from pika.spec import Basic, BasicProperties
+    from pika.spec import BasicProperties
 
     from busbridge.transport import Headers
     from busbridge_rabbitmq._consumer import Consumer
@@ -20,7 +20,9 @@ class RabbitDelivery(Delivery):
 
     __slots__ = ("consumer", "finished", "properties", "tag")
 
-    def __init__(self, consumer: Consumer, tag: int, properties: BasicProperties, body: bytes, redelivered: bool) -> None:  # noqa: FBT001
+    def __init__(
+        self, consumer: Consumer, tag: int, properties: BasicProperties, body: bytes, *, redelivered: bool
+    ) -> None:
         # What Delivery.__init__ does, without its call: this runs for each message.
         self.session = consumer.session
         self.body = body
@@ -35,11 +37,6 @@ class RabbitDelivery(Delivery):
         self.properties = properties
         self.finished = False
         """Nothing more happens to it here: settled, or released."""
-
-    @classmethod
-    def arrived(cls, consumer: Consumer, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> RabbitDelivery:
-        """The delivery of a message that has just come."""
-        return cls(consumer, method.delivery_tag, properties, body, method.redelivered)
 
     def again(self) -> RabbitDelivery:
         """The next attempt at the same message."""

@@ -84,13 +84,15 @@ def difference(reply: str) -> str | None:
 
 
 def denied(error: BaseException) -> bool:
-    """True where user, password, certificate, permission or virtual host was refused while connecting: waiting won't help."""
+    """True where user, password, certificate, permission or virtual host was refused: waiting won't help."""
     return any(_denies(each) for each in _chain(error))
 
 
 # The client turns what the broker said during the handshake into a guess whose text holds the original's repr. Only a
 # broker that gave a code is believed: one that is shutting down drops the line at the same stage.
-_DENIAL = re.compile(r"ConnectionClosedByBroker: \((403|530)\)|CERTIFICATE_VERIFY_FAILED|_ALERT_\w*CERTIFICATE|_ALERT_UNKNOWN_CA")
+_DENIAL = re.compile(
+    r"ConnectionClosedByBroker: \((403|530)\)|CERTIFICATE_VERIFY_FAILED|_ALERT_\w*CERTIFICATE|_ALERT_UNKNOWN_CA"
+)
 
 
 def _denies(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import ssl
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, cast, final
 from urllib.parse import unquote, urlsplit
 
 from pika import ConnectionParameters, SSLOptions
@@ -48,11 +48,11 @@ class Options:
     @classmethod
     def of(cls, settings: TransportSettings) -> Options:
         """The options of settings that `faults` has found nothing wrong with."""
-        return cls(**settings.client)  # pyright: ignore[reportArgumentType]  # checked by `faults`, field by field
+        return cls(**cast("dict[str, Any]", settings.client))
 
 
 _LOWEST = {"heartbeat": 0, "frame_max": 8_192}
-_DEFAULTS = {each.name: getattr(Options(), each.name) for each in fields(Options)}
+_DEFAULTS: dict[str, Any] = {each.name: getattr(Options(), each.name) for each in fields(Options)}
 
 
 def faults(settings: TransportSettings) -> Iterator[Fault]:
@@ -75,7 +75,7 @@ def _problem(name: str, value: object) -> tuple[str, str] | None:
         close = difflib.get_close_matches(name, _DEFAULTS, 1)
         known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_DEFAULTS))}"
         return f"{name!r} is no setting of the RabbitMQ client", known
-    wanted = type(_DEFAULTS[name])
+    wanted = cast("type[object]", type(_DEFAULTS[name]))
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (isinstance(value, wanted) or (wanted is float and number)) or isinstance(value, bool):
         return f"{value!r} is not {_ARTICLES[wanted]}", f"the default is {_DEFAULTS[name]!r}"
@@ -87,7 +87,7 @@ def _problem(name: str, value: object) -> tuple[str, str] | None:
     return None
 
 
-_ARTICLES = {str: "a text", int: "a whole number", float: "a number of seconds"}
+_ARTICLES: dict[type[object], str] = {str: "a text", int: "a whole number", float: "a number of seconds"}
 
 
 def _tls_faults(tls: Tls | None) -> Iterator[Fault]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from pika.spec import BasicProperties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from busbridge.transport import Headers
 
 CONTENT_TYPE = "content-type"
@@ -18,28 +16,28 @@ CONTENT_TYPE = "content-type"
 MESSAGE_ID = "ce-id"
 PARTITION_KEY = "ce-partitionkey"
 
-PERSISTENT = 2
-TRANSIENT = 1
+PERSISTENT: Final = 2
+TRANSIENT: Final = 1
 
 
-def outgoing(headers: Headers, delivery_mode: int) -> BasicProperties:
+def outgoing(headers: Headers, delivery_mode: Literal[1, 2]) -> BasicProperties:
     """What to publish with. Of a repeated header the last one is kept: an AMQP table has each name once."""
-    table = dict(headers)
+    table: dict[str, Any] = dict(headers)
     content_type = table.pop(CONTENT_TYPE, None)
     return BasicProperties(content_type=content_type, headers=table, delivery_mode=delivery_mode)
 
 
 def incoming(properties: BasicProperties) -> list[tuple[str, object]]:
     """The headers of a delivery, the content type first."""
-    table: Mapping[str, object] | None = properties.headers
-    headers = list(table.items()) if table else []
+    headers: list[tuple[str, object]] = list(properties.headers.items()) if properties.headers else []
     if properties.content_type is not None:
         headers.insert(0, (CONTENT_TYPE, properties.content_type))
     return headers
 
 
 _KEPT = (
-    "content_type", "content_encoding", "priority", "correlation_id", "reply_to", "message_id", "timestamp", "type", "app_id",
+    "content_type", "content_encoding", "priority", "correlation_id", "reply_to",
+    "message_id", "timestamp", "type", "app_id",
 )  # fmt: skip
 
 
@@ -62,7 +60,7 @@ def writable(value: Any) -> Any:
     if value is None or isinstance(value, _WRITABLE):
         return value
     if isinstance(value, dict):
-        return {str(name): writable(each) for name, each in value.items()}
+        return {name: writable(each) for name, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [writable(each) for each in value]
+        return [writable(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     return repr(value)

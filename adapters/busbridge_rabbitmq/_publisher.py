@@ -6,26 +6,28 @@ import asyncio
 import logging
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from pika.exceptions import AMQPError, ShortStringTooLong, UnsupportedAMQPFieldException
 from pika.spec import Basic
 
-from busbridge.errors import ClosedError, MessageRefused, OutcomeUnknown
-from busbridge.transport import CONFIRMED, Outcome, Status
+from busbridge.errors import ClosedError
+from busbridge.transport import CONFIRMED
 from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._batch import unknown
 from busbridge_rabbitmq._channel import Channel
 from busbridge_rabbitmq._connection import Backoff
-from busbridge_rabbitmq._properties import MESSAGE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import pika.channel
     from pika.spec import BasicProperties
 
+    from busbridge.transport import Outcome
+    from busbridge_rabbitmq._batch import Batch, Item
     from busbridge_rabbitmq._connection import Link
     from busbridge_rabbitmq._options import Options
-    from busbridge_rabbitmq._routes import Route
 
 _log = logging.getLogger("busbridge.rabbitmq.publish")
 
@@ -37,82 +39,12 @@ _UNWRITABLE = (ShortStringTooLong, UnsupportedAMQPFieldException, UnicodeEncodeE
 """What the client raises for a message that AMQP has no bytes for."""
 
 
-@final
-class Batch:
-    """The outcomes of one publish, filled as the confirms come."""
-
-    __slots__ = ("_left", "done", "outcomes", "over", "places")
-
-    def __init__(self, places: Sequence[str], done: asyncio.Future[None]) -> None:
-        self.places = places
-        """Where each entry goes, for the error that says so."""
-        self.outcomes: list[Outcome | None] = [None] * len(places)
-        self.done = done
-        self.over = False
-        """True when nobody waits any more: what was not written yet won't be."""
-        self._left = len(places)
-        if not places:
-            done.set_result(None)
-
-    def settle(self, index: int, outcome: Outcome) -> None:
-        """Notes the outcome of one entry."""
-        if self.outcomes[index] is None:
-            self.outcomes[index] = outcome
-            self._left -= 1
-            if not self._left and not self.done.done():
-                self.done.set_result(None)
-
-    def __repr__(self) -> str:
-        return f"<Batch of {len(self.outcomes)}, {self._left} to go>"
-
-
-@final
-class Item:
-    """One message on its way."""
-
-    __slots__ = ("batch", "body", "index", "properties", "returned", "route", "routing_key")
-
-    def __init__(self, batch: Batch, index: int, route: Route, routing_key: str, properties: BasicProperties, body: bytes):
-        self.batch = batch
-        self.index = index
-        self.route = route
-        self.routing_key = routing_key
-        self.properties = properties
-        self.body = body
-        self.returned: str | None = None
-
-    def is_this(self, method: Any, properties: BasicProperties) -> bool:
-        """Whether a returned message is this one. A return carries no delivery tag (T12)."""
-        return (
-            self.routing_key == method.routing_key
-            and self.route.exchange == method.exchange
-            and self.properties.message_id == properties.message_id
-            and _id(self.properties) == _id(properties)
-        )
-
-    def refuse(self, reason: str, detail: str) -> None:
-        """The broker does not own it and never will."""
-        self.batch.settle(self.index, Outcome(Status.REFUSED, error=MessageRefused(reason, self.route.name, detail)))
-
-    def give_up(self, detail: str) -> None:
-        """Nobody knows."""
-        self.batch.settle(self.index, _unknown(self.route.name, detail))
-
-
-def _unknown(place: str, detail: str) -> Outcome:
-    return Outcome(Status.UNKNOWN, error=OutcomeUnknown(place, detail))
-
-
-def _id(properties: BasicProperties) -> object:
-    return properties.headers.get(MESSAGE_ID) if properties.headers else None
-
-
 class Publisher:
     """The one that publishes over one connection.
 
-    What is to be sent stands in `_waiting`, what was sent and not confirmed in `_unconfirmed`, by delivery tag. When the
-    channel goes, the unconfirmed return to the head of the waiting, in order. Where the broker closed it because of a
-    message and does not say which, only half as many are let out at a time, until the culprit is alone.
+    What is to be sent stands in `_waiting`, what was sent and not confirmed in `_unconfirmed`, by delivery tag. When
+    the channel goes, the unconfirmed return to the head of the waiting, in order. Where the broker closed it because of
+    a message and does not say which, only half as many are let out at a time, until the culprit is alone (T12).
     """
 
     def __init__(self, link: Link, options: Options) -> None:
@@ -150,7 +82,7 @@ class Publisher:
         finally:
             batch.over = True
         known = zip(batch.outcomes, batch.places, strict=True)
-        return [outcome or _unknown(place, self._why(seconds)) for outcome, place in known]
+        return [outcome or unknown(place, self._why(seconds)) for outcome, place in known]
 
     def _why(self, seconds: float) -> str:
         if self._link.blocked:
@@ -161,21 +93,26 @@ class Publisher:
 
     def _pump(self) -> None:
         """Writes what may be written now."""
-        self._pumping = False
-        most = min(self._limit - len(self._unconfirmed), _WRITES_PER_TURN)
-        while most > 0 and self._waiting and self._channel is not None and self._bytes < self._options.max_unconfirmed_bytes:
+        for _ in range(_WRITES_PER_TURN):
+            if not self._waiting or self._channel is None or not self._has_room():
+                return
             item = self._waiting.popleft()
             if not item.batch.over:
-                self._write(item)
-                most -= 1
-        if self._waiting and self._channel is not None and len(self._unconfirmed) < self._limit and not self._pumping:
+                self._write(self._channel.raw, item)
+        if not self._pumping:
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self._pump_on)
 
-    def _write(self, item: Item) -> None:
-        assert self._channel is not None
+    def _pump_on(self) -> None:
+        self._pumping = False
+        self._pump()
+
+    def _has_room(self) -> bool:
+        return len(self._unconfirmed) < self._limit and self._bytes < self._options.max_unconfirmed_bytes
+
+    def _write(self, channel: pika.channel.Channel, item: Item) -> None:
         try:
-            self._channel.raw.basic_publish(item.route.exchange, item.routing_key, item.body, item.properties, True)  # noqa: FBT003
+            channel.basic_publish(item.route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
         except _UNWRITABLE as error:
             item.refuse("invalid", f"AMQP can't carry it: {error!r}")
             return
@@ -227,7 +164,7 @@ class Publisher:
         while True:
             try:
                 channel = await Channel.open(await self._link.wire(), self._lost)
-                channel.raw.add_on_return_callback(self._on_return)
+                channel.on_returned(self._on_return)
                 await channel.call(channel.raw.confirm_delivery, ack_nack_callback=self._on_confirm)
             except ClosedError:
                 return
@@ -247,11 +184,14 @@ class Publisher:
         self._unconfirmed.clear()
         self._bytes = 0
         if items and _errors.blames_a_message(reason):
-            _log.warning("the broker closed the channel under %d unconfirmed messages: %s", len(items), _errors.text(reason))
+            _log.warning("%d messages unconfirmed as the channel was closed: %s", len(items), _errors.text(reason))
             if len(items) == 1:
                 items.pop().refuse(_errors.refusal(reason), _errors.text(reason))
             self._limit = max(1, len(items) // 2)
         self._resend(items)
+
+    def _resend(self, items: list[Item]) -> None:
+        self._waiting.extendleft(reversed(items))
 
     def _known(self, item: Item) -> bool:
         """A returned message has its outcome, though its confirm won't come."""
@@ -260,15 +200,14 @@ class Publisher:
         self._settle(item, taken=True)
         return True
 
-    def _resend(self, items: list[Item]) -> None:
-        self._waiting.extendleft(reversed(items))
-
     async def close(self) -> None:
         """Waits for what is under way, within the close timeout; then its outcome is unknown. Twice is fine."""
         self._closing = True
         if self._unconfirmed or self._waiting:
             self._idle.clear()
-            _, late = await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=self._options.close_timeout)
+            _, late = await asyncio.wait(
+                [asyncio.ensure_future(self._idle.wait())], timeout=self._options.close_timeout
+            )
             for each in late:
                 each.cancel()
         if self._running is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 from busbridge.routing import Destination, Kind, Unrouted
 from busbridge_rabbitmq._murmur2 import murmur2
@@ -26,13 +26,13 @@ def shards(destination: Destination) -> tuple[str, ...]:
 class Route:
     """Where the messages of one destination go."""
 
-    __slots__ = ("bounded", "delivery_mode", "exchange", "ignores_unrouted", "name", "_kind", "_physical", "_shards")
+    __slots__ = ("_kind", "_physical", "_shards", "bounded", "delivery_mode", "exchange", "ignores_unrouted", "name")
 
     def __init__(self, destination: Destination, *, has_subscriptions: bool) -> None:
         self.name = destination.name
         self.exchange = destination.physical if destination.kind is Kind.TOPIC else ""
         self.bounded = destination.max_length is not None
-        self.delivery_mode = PERSISTENT if destination.durable else TRANSIENT
+        self.delivery_mode: Literal[1, 2] = PERSISTENT if destination.durable else TRANSIENT
         self.ignores_unrouted = destination.kind is Kind.TOPIC and (
             has_subscriptions if destination.unrouted is None else destination.unrouted is Unrouted.IGNORE
         )

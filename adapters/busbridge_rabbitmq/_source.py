@@ -26,7 +26,7 @@ _log = logging.getLogger("busbridge.rabbitmq.consume")
 
 @final
 class QueueSource:
-    """A source over one queue. A lost channel or connection is replaced; its deliveries come again, in a new session."""
+    """A source over one queue. A lost channel or connection is replaced; its deliveries come again, anew."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What must exist on the broker, as data: exchanges, queues and bindings, from the library's topology.
 
-Every queue that holds messages durably is a quorum queue which refuses what does not fit (`reject-publish`) and hands
-what expires, or was delivered absurdly often, to a dead-letter queue with the at-least-once strategy: all other settings
+Every queue that holds messages durably is a quorum queue which refuses what does not fit (`reject-publish`), and hands
+what expires or was delivered absurdly often to a dead-letter queue with the at-least-once strategy: all other settings
 lose messages. The delivery limit is never -1, which destroys messages on RabbitMQ 3.10, and never the default, which
 drops a message after its 20th delivery (T4).
 """

@@ -9,12 +9,13 @@ from busbridge.errors import ClosedError, MessageRefused, TransportError, Unavai
 from busbridge.routing import Kind
 from busbridge.transport import Capabilities, Outcome, Status
 from busbridge_rabbitmq import _options, _topology
+from busbridge_rabbitmq._batch import Batch, Item
 from busbridge_rabbitmq._connection import Backoff, Link
 from busbridge_rabbitmq._dead_letters import DeadLetters
 from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
 from busbridge_rabbitmq._provision import Provisioner
-from busbridge_rabbitmq._publisher import Batch, Item, Publisher
+from busbridge_rabbitmq._publisher import Publisher
 from busbridge_rabbitmq._routes import Route, shards
 from busbridge_rabbitmq._source import QueueSource
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @final
 class RabbitMQTransport:
-    """Publishing and consuming have a connection each: a broker that is out of memory blocks the first, never the acks."""
+    """Publishing and consuming have a connection each: a broker that is out of memory blocks only the first."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         kinds=frozenset({Kind.QUEUE, Kind.TOPIC}),
@@ -80,7 +81,7 @@ class RabbitMQTransport:
         backoff = Backoff()
         try:
             async with asyncio.timeout(self._settings.patience):
-                while not await self._applied(topology):
+                while not await self._applied(topology):  # noqa: ASYNC110  # no event announces a broker
                     await asyncio.sleep(backoff.next())
         except TimeoutError:
             raise Unavailable(self._in.broker, self._settings.patience, self._in.trouble) from None
@@ -109,7 +110,7 @@ class RabbitMQTransport:
                 batch.settle(index, _too_large(route.name, len(body), most))
                 continue
             properties = outgoing(entry.headers, route.delivery_mode)
-            if MESSAGE_ID not in properties.headers:
+            if MESSAGE_ID not in (properties.headers or ()):
                 self._unnamed += 1
                 properties.message_id = f"busbridge-{self._unnamed}"  # a returned message is known by its id
             yield Item(batch, index, route, route.key(entry), properties, body)

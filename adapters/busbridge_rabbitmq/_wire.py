@@ -2,7 +2,7 @@
 
 # pyright: reportUnknownMemberType=false, reportAttributeAccessIssue=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
-# The stubs describe the public side only; what is overridden here are the hooks that the client's own adapters override.
+# The stubs describe the public side only; what is overridden here are hooks that the client's own adapters override.
 
 from __future__ import annotations
 
