@@ -79,6 +79,7 @@ def test_rabbitmq_killed_and_started_has_its_port_and_its_durable_messages(priva
         channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
         channel.confirm_delivery()
         channel.basic_publish("", "kept", b"hello", pika.BasicProperties(delivery_mode=2))
+        private_rabbitmq.flush_declarations()
         private_rabbitmq.kill()
         with pytest.raises(pika.exceptions.AMQPError):
             channel.queue_declare("kept", passive=True)

@@ -21,13 +21,16 @@ _DEFAULT_KINDS = ["rabbitmq", "kafka"]
 
 
 def main() -> int:
-    """Runs one command; 0 if it did what it says, else 1 with the reason on standard error."""
+    """Runs one command; 0 if it did what it says, else the reason is on standard error."""
     arguments = _parser().parse_args()
     try:
         _COMMANDS[arguments.command](BrokerSet(arguments.set), arguments.kind or _DEFAULT_KINDS)
     except (BrokersUnavailableError, DockerError) as error:
         print(f"brokers: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("brokers: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -59,6 +59,13 @@ class RabbitMQ(Broker):
         threshold = ["absolute", "1"] if on else [_WATERMARK]
         self.control("set_vm_memory_high_watermark", *threshold)
 
+    def flush_declarations(self) -> None:
+        """Returns when all queues declared so far are on disk. Without it, `kill` may break those of the last seconds.
+
+        A node writes its list of quorum queues lazily, as it relies on the other nodes of a cluster to know them.
+        """
+        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+
     def heal(self) -> None:
         super().heal()
         self.memory_alarm(False)

@@ -1,0 +1,91 @@
+"""The rig of the RabbitMQ transport."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from functools import partial
+
+import pika
+
+from busbridge.routing import Kind, TransportSettings
+from busbridge.testing.conformance import DeadMessage, Faults
+from busbridge_rabbitmq import RabbitMQTransport
+
+NO_SUCH_TAG = 4_000_000
+SEVERABLE = Faults(sever=lambda plan: None)  # what a rig offers, for who only asks what
+
+
+class RabbitMQRig:
+    name = "rabbitmq"
+    capabilities = RabbitMQTransport.capabilities
+    patience = 30.0
+    quiet = 0.3
+    scale = 1
+    too_large = 16 * 1024 * 1024 + 1
+
+    def __init__(self, broker, *, transport=RabbitMQTransport, restartable=False):
+        self.broker = broker
+        self.transport = transport
+        self.faults = Faults(sever=self._sever, restart=self._restart if restartable else None)
+        self._made = []
+        self._run = f"conformance-{uuid.uuid4().hex[:6]}"
+
+    def settings(self):
+        bare = self.broker.url.replace("guest:guest@", "")
+        return TransportSettings("rabbitmq", bare, user="guest", password=_Secret("guest"))
+
+    def make(self, settings):
+        self._made.append(self.transport(settings))
+        return self._made[-1]
+
+    def unique(self, name):
+        return f"{self._run}-{uuid.uuid4().hex[:6]}-{name}"
+
+    async def dead_letters(self, plan):
+        return await asyncio.to_thread(self._read_all, plan.dead_letters)
+
+    def _read_all(self, queue):
+        found = []
+        with self.broker.connect() as connection:
+            channel = connection.channel()
+            while (got := channel.basic_get(queue))[0] is not None:
+                _, properties, body = got
+                found.append(DeadMessage(body, list((properties.headers or {}).items())))
+        return found
+
+    async def write_foreign(self, destination, body, headers):
+        await asyncio.to_thread(self._write, destination, body, dict(headers))
+
+    def _write(self, destination, body, headers):
+        exchange, key = "", destination.physical
+        if destination.kind is Kind.TOPIC:
+            exchange, key = destination.physical, "foreign"
+        elif destination.ordered:
+            key = f"{destination.physical}.0"
+        content_type = headers.pop("content-type", None)
+        properties = pika.BasicProperties(headers=headers, content_type=content_type, delivery_mode=2)
+        with self.broker.connect() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish(exchange, key, body, properties, mandatory=True)
+
+    async def _sever(self, plan):
+        """A channel error by the broker's hand: an acknowledgement that it can't know closes the channel."""
+        for consumer in [each for made in self._made for source in made._sources for each in _consumers(source)]:
+            if consumer.session.alive:
+                consumer._channel.raw.basic_ack(NO_SUCH_TAG)
+
+    async def _restart(self):
+        await asyncio.to_thread(self.broker.restart)
+
+
+def _consumers(source):
+    if hasattr(source, "_share"):
+        return source._share.consumers if isinstance(source._share.consumers, list) else source._share.consumers()
+    return [source._consumer]
+
+
+class _Secret:
+    def __init__(self, text):
+        self.get_secret_value = partial(str, text)

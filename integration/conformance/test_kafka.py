@@ -1,0 +1,24 @@
+"""The Kafka transport keeps every row it offers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from busbridge.testing.conformance import ROWS, Faults, run
+from integration.conformance.kafka_rig import KafkaRig
+
+FAULTS = Faults(restart=lambda: None)
+OFFERED = [case for row in ROWS for case in row.cases() if case.offered(KafkaRig.capabilities, FAULTS)]
+WITH_FAULT = [case for case in OFFERED if case.row.id == "C30"]
+
+
+@pytest.mark.parametrize("case", [each for each in OFFERED if each not in WITH_FAULT], ids=lambda case: case.id)
+def test_keeps(case, kafka):
+    asyncio.run(run(case, KafkaRig(kafka)))
+
+
+@pytest.mark.parametrize("case", WITH_FAULT, ids=lambda case: case.id)
+def test_keeps_under_restart(case, private_kafka):
+    asyncio.run(run(case, KafkaRig(private_kafka, restartable=True)))

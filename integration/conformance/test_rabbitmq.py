@@ -1,0 +1,24 @@
+"""The RabbitMQ transport keeps every row it offers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from busbridge.testing.conformance import ROWS, Faults, run
+from integration.conformance.rabbitmq_rig import RabbitMQRig
+
+FAULTS = Faults(restart=lambda: None, sever=lambda plan: None)
+OFFERED = [case for row in ROWS for case in row.cases() if case.offered(RabbitMQRig.capabilities, FAULTS)]
+WITH_FAULT = [case for case in OFFERED if case.row.id == "C30"]
+
+
+@pytest.mark.parametrize("case", [each for each in OFFERED if each not in WITH_FAULT], ids=lambda case: case.id)
+def test_keeps(case, rabbitmq):
+    asyncio.run(run(case, RabbitMQRig(rabbitmq)))
+
+
+@pytest.mark.parametrize("case", WITH_FAULT, ids=lambda case: case.id)
+def test_keeps_under_restart(case, private_rabbitmq):
+    asyncio.run(run(case, RabbitMQRig(private_rabbitmq, restartable=True)))

@@ -1,0 +1,120 @@
+"""Where brokers come from, and in which order, seen with a `docker` command that only records what it is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.brokers import IMAGES, BrokerSet, BrokersUnavailableError, ensure_engine, exports, image_for
+from integration.brokers import _debian as debian
+from integration.brokers._stand_in import StandIn
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of a `docker` that has the images of IMAGES_HERE, no registry, and no engine unless ENGINE is set."""
+    log, command = tmp_path / "log", tmp_path / "docker"
+    log.touch()
+    command.write_text(
+        f'#!/bin/sh\necho "$@" >> {log}\n'
+        'case "$1 $2" in\n'
+        '  "version "*) [ -n "$ENGINE" ] ;;\n'
+        '  "image ls") case " $IMAGES_HERE " in *" $4 "*) echo found ;; esac ;;\n'
+        '  "create "*) echo no space left >&2; exit 1 ;;\n'
+        '  "pull "*) echo no such host; exit 1 ;;\n'
+        "esac\n"
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("ENGINE", "")
+    monkeypatch.setenv("IMAGES_HERE", "")
+    return log
+
+
+@pytest.fixture
+def no_debian_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "is_debian_root", lambda: False)
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_broker_of_the_environment_is_used_and_no_container_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUSBRIDGE_TEST_KAFKA_URL", "kafka://127.0.0.1:1")
+    brokers = BrokerSet("mine")
+    found = brokers._find("kafka")
+    assert exports({"kafka": found}) == ["export BUSBRIDGE_TEST_KAFKA_URL='kafka://127.0.0.1:1'"]
+    with pytest.raises(BrokersUnavailableError, match="no container of ours"):
+        found.kill()
+
+
+@pytest.mark.usefixtures("docker", "no_debian_root")
+def test_without_an_engine_it_says_what_to_do() -> None:
+    with pytest.raises(BrokersUnavailableError, match="scripts/test --no-brokers"):
+        ensure_engine()
+
+
+def test_an_engine_that_answers_is_used_as_it_is(docker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "1")
+    ensure_engine()
+    assert docker.read_text().startswith("version")
+
+
+def test_an_image_that_the_environment_names_is_taken_without_a_question(docker: Path, monkeypatch) -> None:
+    monkeypatch.setenv("KAFKA_IMAGE", "example/kafka:1")
+    assert image_for("kafka") == "example/kafka:1"
+    assert docker.read_text() == ""
+
+
+def test_an_official_image_that_is_here_is_not_pulled(docker: Path, monkeypatch) -> None:
+    monkeypatch.delenv("KAFKA_IMAGE", raising=False)
+    monkeypatch.setenv("IMAGES_HERE", IMAGES["kafka"].official)
+    assert image_for("kafka") == IMAGES["kafka"].official
+    assert "pull" not in docker.read_text()
+
+
+def test_without_a_registry_a_stand_in_that_is_here_is_not_built_again(docker: Path, monkeypatch) -> None:
+    monkeypatch.delenv("KAFKA_IMAGE", raising=False)
+    stand_in = IMAGES["kafka"].stand_in.tag
+    monkeypatch.setenv("IMAGES_HERE", stand_in)
+    assert image_for("kafka") == stand_in
+    assert f"pull {IMAGES['kafka'].official}" in docker.read_text()
+    assert "build" not in docker.read_text()
+
+
+def test_other_build_files_make_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandIn, "folder", tmp_path)
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM a")
+    image = StandIn("kafka", "4.1.1", "trixie")
+    first = image.tag
+    dockerfile.write_text("FROM b")
+    assert image.tag != first
+    dockerfile.write_text("FROM a")
+    assert image.tag == first
+
+
+def _up(*kinds: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "integration.brokers", "up", *kinds, "--set", "nothing"]
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.usefixtures("docker")
+def test_the_command_fails_with_the_reason_on_standard_error() -> None:
+    done = _up("postgresql", ENGINE="1", POSTGRESQL_IMAGE="example/postgresql")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("brokers: ")
+    assert "no space left" in done.stderr
+    assert "Traceback" not in done.stderr
