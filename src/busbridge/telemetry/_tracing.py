@@ -13,7 +13,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from busbridge.telemetry._context import carrier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
@@ -94,14 +94,9 @@ class Tracing:
         """
         stated = _stated("process", system, destination, message_id, correlation_id, attributes)
         stated["messaging.consumer.group.name"] = group
-        parent = self._propagator.extract(carrier(headers), Context())
-        ambient = trace.get_current_span().get_span_context()
+        parent, links = self._origin(headers)
         span = self._tracer.start_span(
-            f"process {destination}",
-            context=parent if trace.get_current_span(parent).get_span_context().is_valid else None,
-            kind=SpanKind.CONSUMER,
-            attributes=stated,
-            links=[Link(ambient)] if ambient.is_valid else None,
+            f"process {destination}", context=parent, kind=SpanKind.CONSUMER, attributes=stated, links=links
         )
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
@@ -109,6 +104,14 @@ class Tracing:
             except BaseException as error:
                 _failed(span, error)
                 raise
+
+    def _origin(self, headers: Iterable[tuple[str, object]]) -> tuple[Context | None, Sequence[Link]]:
+        """The parent of a handling, None for the current span; and the links that it needs besides."""
+        published = self._propagator.extract(carrier(headers), Context())
+        if not trace.get_current_span(published).get_span_context().is_valid:
+            return None, ()
+        ambient = trace.get_current_span().get_span_context()
+        return published, (Link(ambient),) if ambient.is_valid else ()
 
 
 def _stated(
