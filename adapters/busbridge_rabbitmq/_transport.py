@@ -43,6 +43,7 @@ class RabbitMQTransport:
         default_prefetch=200,
         max_prefetch=2000,  # what a quorum queue gives a consumer at most
     )
+    system: ClassVar[str] = "rabbitmq"
     header_prefix: ClassVar[str] = "ce-"
 
     def __init__(self, settings: TransportSettings) -> None:
