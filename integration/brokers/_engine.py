@@ -57,14 +57,16 @@ def _start() -> None:
 
 
 def _spawn() -> None:
-    """In a session of its own, so that neither the end of this shell nor its Ctrl-C reaches the engine."""
+    """As a daemon: in a session of its own, and no child of this process, whose end and whose Ctrl-C it must survive."""
+    command = ["dockerd", "--storage-driver=overlay2", f"--pidfile={_PID_FILE}"]
     with _LOG_FILE.open("ab") as log:
-        subprocess.Popen(
-            ["dockerd", "--storage-driver=overlay2", f"--pidfile={_PID_FILE}"],
+        subprocess.run(
+            ["sh", "-c", '"$@" &', "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            check=True,
         )
 
 

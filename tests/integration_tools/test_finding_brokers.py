@@ -11,6 +11,7 @@ import pytest
 
 from integration.brokers import IMAGES, BrokerSet, BrokersUnavailableError, ensure_engine, exports, image_for
 from integration.brokers import _debian as debian
+from integration.brokers import _engine as engine
 from integration.brokers._stand_in import StandIn
 
 _ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.write_text(
         f'#!/bin/sh\necho "$@" >> {log}\n'
         'case "$1 $2" in\n'
-        '  "version "*) [ -n "$ENGINE" ] ;;\n'
+        '  "version "*) [ -n "$ENGINE" ] || [ -e "$0d.started" ] ;;\n'
         '  "image ls") case " $IMAGES_HERE " in *" $4 "*) echo found ;; esac ;;\n'
         '  "create "*) echo no space left >&2; exit 1 ;;\n'
         '  "pull "*) echo no such host; exit 1 ;;\n'
@@ -62,6 +63,36 @@ def test_an_engine_that_answers_is_used_as_it_is(docker: Path, monkeypatch: pyte
     monkeypatch.setenv("ENGINE", "1")
     ensure_engine()
     assert docker.read_text().startswith("version")
+
+
+@pytest.fixture
+def bare_debian(docker: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a `dockerd` that makes `docker` answer, on a machine where this process is root."""
+    folder = docker.parent
+    for command in ("dockerd", "iptables"):
+        (folder / command).write_text('#!/bin/sh\necho "$@" >> "$0.started"\n')
+        (folder / command).chmod(0o755)
+    pid_file = folder / "docker.pid"
+    monkeypatch.setattr(engine, "_PID_FILE", pid_file)
+    monkeypatch.setattr(engine, "_PID_FILES", {pid_file: "dockerd"})
+    monkeypatch.setattr(engine, "_LOG_FILE", folder / "dockerd.log")
+    monkeypatch.setattr(debian, "is_debian_root", lambda: True)
+    return folder
+
+
+def test_on_a_bare_machine_the_engine_is_started_and_found_again(bare_debian: Path) -> None:
+    ensure_engine()
+    ensure_engine()
+    assert (bare_debian / "dockerd.started").read_text().splitlines() == [
+        f"--storage-driver=overlay2 --pidfile={bare_debian / 'docker.pid'}"
+    ]
+
+
+def test_a_pid_file_that_names_another_program_does_not_keep_the_engine_from_starting(bare_debian: Path) -> None:
+    (bare_debian / "docker.pid").write_text(str(os.getpid()))
+    ensure_engine()
+    assert not (bare_debian / "docker.pid").exists()
+    assert (bare_debian / "dockerd.started").exists()
 
 
 def test_an_image_that_the_environment_names_is_taken_without_a_question(docker: Path, monkeypatch) -> None:
