@@ -158,7 +158,7 @@ async def test_a_plain_function_that_returns_an_awaitable_is_told_to_be_async(co
 
     async def really(order: Placed) -> None: ...
 
-    reserve.handles(Placed)(lambda order: really(order))
+    reserve.handles(Placed)(lambda order: really(order))  # noqa: PLW0108 - a plain function, which is the point
     async with harness(service, config=config, raise_failures=False) as bus:
         await bus.publish(Placed(order_id="7"))
         await bus.settled()

@@ -82,3 +82,18 @@ async def test_without_an_sdk_the_trace_that_came_in_is_passed_on(config):
         await bus._bus._publishing.send([prepared])
         await bus.settled()
     assert seen == [PARENT]
+
+
+async def test_what_a_failed_attempt_would_have_published_ends_its_span_too(config, spans):
+    service = Service("stock", publishes=[Reserved])
+
+    @service.subscription("reserve").handles(Placed, fatal=(RuntimeError,))
+    async def handler(order: Placed, context: Context) -> None:
+        context.publish(Reserved(order_id=order.order_id))
+        raise RuntimeError
+
+    async with harness(service, config=config, raise_failures=False) as bus:
+        await bus.publish(Placed(order_id="7"))
+        await bus.settled()
+    codes = {each.name: each.status.status_code for each in spans.get_finished_spans()}
+    assert codes["send events"] is StatusCode.ERROR

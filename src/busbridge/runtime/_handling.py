@@ -105,24 +105,25 @@ class Handling:
             message = choice.read(body)  # the handler may have changed what it was given
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
-        bound = None
+        bound = context = None
         try:
             bound = _taker(choice, message)
-            if bound is None:
-                self._discard(delivery, "filtered")
-                return None
-            context = LiveContext[Any](delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
-            if self._tracing is None:
-                await bound.call(message, context)
-            else:
-                await self._traced(self._tracing, bound, message, context, delivery)
-        except asyncio.CancelledError as error:
-            if _being_cancelled():
+            if bound is not None:
+                context = LiveContext[Any](delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
+                if self._tracing is None:
+                    await bound.call(message, context)
+                else:
+                    await self._traced(self._tracing, bound, message, context, delivery)
+        except BaseException as error:
+            if context is not None:
+                self._publishing.abandon(context.outgoing, error)
+            if not isinstance(error, Exception) and not _is_stray(error):
                 raise
-            return Failure(Reason.FAILED, error, final=False)
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it ends in the dead letter's record
             fatal = bound is not None and isinstance(error, bound.fatal)
             return Failure(Reason.FATAL if fatal else Reason.FAILED, error, final=fatal)
+        if context is None:
+            self._discard(delivery, "filtered")
+            return None
         if context.outgoing:
             try:
                 await self._publishing.send_until_confirmed(context.outgoing)
@@ -193,7 +194,7 @@ def _taker(choice: Choice, message: Contract) -> Bound | None:
     return None
 
 
-def _being_cancelled() -> bool:
-    """Whether this task is asked to end, or CancelledError came out of the handler by itself."""
+def _is_stray(error: BaseException) -> bool:
+    """CancelledError that came out of the handler by itself, while nobody asks this task to end."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()

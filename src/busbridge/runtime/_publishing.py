@@ -137,6 +137,13 @@ class Publishing:
         prepared.spans = {**(prepared.spans or {}), target.destination.name: span}
         return span.headers
 
+    @staticmethod
+    def abandon(prepared: Sequence[Prepared], error: BaseException) -> None:
+        """What was prepared is not sent after all; its spans end as failed."""
+        for each in prepared:
+            for span in (each.spans or {}).values():
+                span.end(error)
+
     async def send(self, prepared: Sequence[Prepared]) -> list[Undelivered]:
         """Publishes everything and returns what was not confirmed. Raises ClosedError."""
         if self._observer is not None:
