@@ -9,7 +9,7 @@ from busbridge.transport import Outcome, Position, Status
 from busbridge_kafka import _errors as errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import KafkaError, Message
 
@@ -45,11 +45,14 @@ class Batch:
         if not entries:
             self.done.set_result(None)
 
-    def report(self, index: int, error: KafkaError | None, message: Message[bytes, bytes]) -> None:
+    def report(self, index: int, error: KafkaError | None, message: Message[bytes, bytes] | None) -> None:
         """The client's delivery report for the entry at `index`. An abandoned entry stays open: it is sent again."""
-        if error is None:
+        if error is None and message is not None:
             self.settle(index, Outcome(Status.CONFIRMED, Position(message.partition() or 0, message.offset() or 0)))
-            return
+        elif error is not None:
+            self._failed(index, error)
+
+    def _failed(self, index: int, error: KafkaError) -> None:
         destination = self.entries[index].destination
         match errors.meaning(error):
             case errors.Report.ABANDONED:
@@ -67,9 +70,9 @@ class Batch:
             if not self._missing and not self.done.done():
                 self.done.set_result(None)
 
-    def open(self) -> Iterator[int]:
+    def open(self) -> list[int]:
         """The indices that have no outcome yet, in order."""
-        return (index for index, outcome in enumerate(self._outcomes) if outcome is None)
+        return [index for index, outcome in enumerate(self._outcomes) if outcome is None]
 
     def outcomes(self, seconds: float) -> list[Outcome]:
         """The outcome of each entry; one that is missing is unknown, since the `seconds` given ran out."""

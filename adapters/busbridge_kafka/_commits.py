@@ -1,7 +1,7 @@
-"""What goes back to the broker: the contiguous finished prefix of each partition, by explicit offsets, never by stored ones.
+"""What goes back to the broker: the contiguous finished prefix of each partition, by explicit offsets.
 
-All calls are made by the thread that owns the consumer. One commit is in flight at a time; one that failed is logged, and the
-next one covers it.
+All calls are made by the thread that owns the consumer. One commit is in flight at a time; one that failed is logged,
+and the next one covers it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The thread that owns a consumer: every call to it is made here, so that a rebalance can wait without stopping the loop (T10).
+"""The thread that owns a consumer: every call is made here, so that a rebalance waits without stopping the loop (T10).
 
 It fetches when the loop asks, and hands over what came in one piece: `consume(1, t)` returns with the first message,
-`consume(n, 0)` takes what is there besides (T11). While the loop has enough it sleeps; if that takes longer, it pauses the
-partitions and polls, so that a slow handler never costs the membership. Fetching only on demand keeps the two threads from
-fighting for the interpreter lock. (PLACEHOLDER measured)
+`consume(n, 0)` takes what is there besides (T11). While the loop has enough it sleeps; if that takes longer, it pauses
+the partitions and polls, so that a slow handler never costs the membership. It never fetches ahead: two threads that
+both have work fight for the interpreter lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from confluent_kafka import KafkaError, KafkaException
 
 from busbridge.errors import BusbridgeError, TransportError
-from busbridge_kafka import _errors as errors
 from busbridge_kafka import _start as start
 from busbridge_kafka._commits import Commits
 from busbridge_kafka._rebalance import Partitions
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge_kafka._partition import Assignment
 
+    Record = Message[bytes, bytes]
+    Explain = Callable[[KafkaError], BusbridgeError | None]
+    """What an error means that does not pass by itself; None for one that does."""
     MakeConsumer = Callable[[Callable[[KafkaError], None], Callable[..., None]], Consumer]
     """Makes a consumer that reports its errors and the answers to its commits to the two functions given."""
 
@@ -56,7 +58,7 @@ class Fetched:
 
     __slots__ = ("assignments", "begun", "messages")
 
-    def __init__(self, messages: list[Message[bytes, bytes]], assignments: Mapping[int, Assignment]) -> None:
+    def __init__(self, messages: list[Record], assignments: Mapping[int, Assignment]) -> None:
         self.messages = messages
         self.assignments = assignments
         self.begun = 0
@@ -66,8 +68,15 @@ class Fetched:
 class ConsumerThread:
     """One consumer and its thread. Methods are called on the loop, those with an underscore run in the thread."""
 
-    def __init__(self, plan: SubscriptionPlan, make: MakeConsumer, explain: Callable[[KafkaError], BusbridgeError | None],
-                 limit: int, patience: float, listener: Listener) -> None:  # fmt: skip
+    def __init__(
+        self,
+        plan: SubscriptionPlan,
+        make: MakeConsumer,
+        explain: Explain,
+        limit: int,
+        patience: float,
+        listener: Listener,
+    ) -> None:
         self._plan = plan
         self._explain = explain
         self._limit = limit
@@ -178,14 +187,14 @@ class ConsumerThread:
             self._tell(self._listener.arrived, Fetched(self._sound(consumer, first), under))
             self._hand_over(consumer, more)
 
-    def _hand_over(self, consumer: Consumer, messages: list[Message[bytes, bytes]]) -> None:
+    def _hand_over(self, consumer: Consumer, messages: list[Record]) -> None:
         if messages:
             self._tell(self._listener.arrived, Fetched(self._sound(consumer, messages), self._partitions.table))
 
-    def _sound(self, consumer: Consumer, messages: list[Message[bytes, bytes]]) -> list[Message[bytes, bytes]]:
+    def _sound(self, consumer: Consumer, messages: list[Record]) -> list[Record]:
         return [each for each in messages if each.error() is None or self._faulty(consumer, each)]
 
-    def _faulty(self, consumer: Consumer, message: Message[bytes, bytes]) -> bool:
+    def _faulty(self, consumer: Consumer, message: Record) -> bool:
         """What the client reports among the messages. Never a message."""
         error = message.error()
         if error is None:
@@ -211,7 +220,7 @@ class ConsumerThread:
             consumer.consume(1, LONGEST_WAIT / 10)  # paused: serves the answer to the commit
 
     def _raised(self, error: Exception) -> None:
-        """This subscription can't go on by itself; what has begun may still be settled and committed until it is closed."""
+        """The subscription can't go on by itself. What has begun may still be settled, and is committed."""
         self._quiet = True
         ours = self._ours(error)
         self._tell(_reject, self._ready, ours)
@@ -241,4 +250,3 @@ def _reject(future: asyncio.Future[None], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()  # retrieved: who waits raises it, and after the start nobody waits
-

@@ -1,4 +1,4 @@
-"""Where rejected messages go: their original key, bytes and headers, with the reason added, to a Kafka topic of the subscription."""
+"""Where rejected messages go: key, bytes and headers, with the reason added, to a Kafka topic of the subscription."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The settings that librdkafka 2.x knows, by the clients that take them: what `client:` may name, and what a typo may have meant."""
+"""The settings that librdkafka 2.x knows, by the clients that take them: what `client:` may name, what a typo meant."""
+
+# ruff: noqa: SIM905  (words read better than two hundred quoted strings)
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""From transport settings to librdkafka's: what a client is made with, what a user may add, and what is refused with the reason."""
+"""From transport settings to librdkafka's: what a client is made with, what a user may add, what is refused and why."""
 
 from __future__ import annotations
 
 import logging
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
@@ -43,7 +43,7 @@ REFUSED: Final = {
         _CONFIRMS,
     ),
     "partitioner": "a key goes to the partition that every other client computes for it (murmur2_random)",
-    "partition.assignment.strategy": "partitions move one by one (cooperative-sticky); the other way is group.protocol: consumer",
+    "partition.assignment.strategy": "it is cooperative-sticky; the other way is group.protocol: consumer",
     "transactional.id": "transactions are not offered",
     "transaction.timeout.ms": "transactions are not offered",
     "allow.auto.create.topics": "Kafka topics are provisioned, never created by use",
@@ -59,28 +59,27 @@ REFUSED: Final = {
 }  # fmt: skip
 """Settings that would break a promise, each with the reason."""
 
-_EVERY_CLIENT: Final[dict[str, object]] = {
+Options: TypeAlias = dict[str, Any]
+"""What a client is made with: values and callbacks."""
+
+_EVERY_CLIENT: Final[Options] = {
     "client.id": "busbridge",
     "socket.keepalive.enable": True,
     "allow.auto.create.topics": False,
     "reconnect.backoff.max.ms": 2_000,  # a broker that returned is found within seconds
 }
-_PRODUCER: Final[dict[str, object]] = {
+_PRODUCER: Final[Options] = {
     "enable.idempotence": True,
     "acks": "all",
     "partitioner": "murmur2_random",
-    "linger.ms": 1,  # measured: a longer one makes no larger batches under load, and every lone message waits for it
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 65_536,  # what is unconfirmed is bounded in bytes too
     "topic.metadata.propagation.max.ms": 2_000,  # a Kafka topic that does not exist is reported, not waited for
 }
-_CONSUMER: Final[dict[str, object]] = {
+_CONSUMER: Final[Options] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
-    "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 16_384,  # per consumer; librdkafka's own default of 64 MB is a service's whole memory
-    "fetch.queue.backoff.ms": 10,  # its default of 1 s stalls a fast reader each time the local queue was full
 }
 
 
@@ -98,19 +97,19 @@ def bootstrap(settings: TransportSettings) -> str:
     return ",".join(_with_port(host.strip()) for host in hosts.split(",") if host.strip())
 
 
-def producer_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> dict[str, object]:
+def producer_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
     """What the producer is made with."""
     return {**_connection(settings, on_error), **_PRODUCER, **_chosen(settings, known.PRODUCER | known.BOTH)}
 
 
-def admin_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> dict[str, object]:
+def admin_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
     """What the admin client is made with."""
     return {**_connection(settings, on_error), **_chosen(settings, known.BOTH)}
 
 
 def consumer_options(
     settings: TransportSettings, plan: SubscriptionPlan, on_error: Callable[[KafkaError], None]
-) -> dict[str, object]:
+) -> Options:
     """What the consumer of one subscription is made with."""
     options = {
         **_connection(settings, on_error),
@@ -123,7 +122,7 @@ def consumer_options(
     return options
 
 
-def _connection(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> dict[str, object]:
+def _connection(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
     return {
         **_EVERY_CLIENT,
         "bootstrap.servers": bootstrap(settings),
@@ -140,19 +139,19 @@ def _security(settings: TransportSettings) -> str:
     return ("SASL_" if settings.user else "") + ("SSL" if secure else "PLAINTEXT")
 
 
-def _sasl(settings: TransportSettings) -> dict[str, object]:
+def _sasl(settings: TransportSettings) -> Options:
     if not settings.user:
         return {}
     password = settings.password.get_secret_value() if settings.password else ""
     return {"sasl.mechanism": settings.mechanism or "PLAIN", "sasl.username": settings.user, "sasl.password": password}
 
 
-def _tls(settings: TransportSettings) -> dict[str, object]:
+def _tls(settings: TransportSettings) -> Options:
     tls = settings.tls
     if tls is None:
         return {}
     files = {"ssl.ca.location": tls.ca, "ssl.certificate.location": tls.certificate, "ssl.key.location": tls.key}
-    options: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
+    options: Options = {name: str(path) for name, path in files.items() if path is not None}
     if tls.key_password is not None:
         options["ssl.key.password"] = tls.key_password.get_secret_value()
     if not tls.verify_hostname:
@@ -160,7 +159,7 @@ def _tls(settings: TransportSettings) -> dict[str, object]:
     return options
 
 
-def _chosen(settings: TransportSettings, names: frozenset[str]) -> dict[str, object]:
+def _chosen(settings: TransportSettings, names: frozenset[str]) -> Options:
     return {name: value for name, value in settings.client.items() if name in names}
 
 
@@ -198,7 +197,7 @@ def _check_option(name: str, value: object) -> Iterator[Fault]:
 
 
 def _check_value(name: str, value: object, where: Location) -> Iterator[Fault]:
-    options: dict[str, object] = {name: value, "logger": logging.getLogger("busbridge.kafka.check")}
+    options: Options = {name: value, "logger": logging.getLogger("busbridge.kafka.check")}
     try:
         if name in known.CONSUMER:
             Consumer({"group.id": "check", **options}).close()

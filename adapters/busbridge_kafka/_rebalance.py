@@ -1,7 +1,7 @@
 """The partitions this process holds, and what happens when they come and go.
 
-All of it runs inside `Consumer.consume`, in the thread that owns the consumer: the client waits until it returns, so that
-nobody else begins a partition whose handlers still run here (T10).
+All of it runs inside `Consumer.consume`, in the thread that owns the consumer: the client waits until it returns, so
+that nobody else begins a partition whose handlers still run here (T10).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("busbridge.kafka")
 
 DRAIN_SECONDS: Final = 30.0
-"""How long a revoked partition waits for the handlers at work on it; then they are overtaken, and can't settle any more."""
+"""How long a revoked partition waits for the handlers at work on it; after that they can't settle any more."""
 LONGEST_SPAN: Final = 50_000
 """Messages behind an unfinished one before its partition rests: bounds what a crash repeats, and the memory for it."""
 _STEP: Final = 0.005
@@ -99,7 +99,7 @@ class Partitions:
             consumer.resume(self._named(each for each in self.table.values() if not each.paused))
 
     def rest(self, consumer: Consumer) -> None:
-        """Pauses each partition where too much stands behind an unfinished message, resumes it when that is worked off."""
+        """Pauses a partition where too much stands behind an unfinished message, resumes it when that is worked off."""
         for each in self.table.values():
             if not each.paused and each.span > LONGEST_SPAN:
                 each.paused = True
@@ -126,7 +126,9 @@ class Partitions:
         deadline = time.monotonic() + DRAIN_SECONDS
         while not self.leaving and any(each.held for each in going):
             if time.monotonic() > deadline:
-                _log.warning("%s: handlers outlast %g s; their messages are delivered again", self._plan.group, DRAIN_SECONDS)
+                _log.warning(
+                    "%s: handlers outlast %g s; their messages are delivered again", self._plan.group, DRAIN_SECONDS
+                )
                 return
             time.sleep(_STEP)
 

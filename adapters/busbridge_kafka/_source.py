@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from busbridge.errors import ClosedError, SourceEnded
 from busbridge_kafka._consumer import ConsumerThread
@@ -13,20 +13,16 @@ from busbridge_kafka._dead_letters import DeadLetters
 from busbridge_kafka._delivery import KafkaDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from confluent_kafka import KafkaError
-
     from busbridge.errors import BusbridgeError
     from busbridge.routing import SubscriptionPlan
     from busbridge.transport import Headers
-    from busbridge_kafka._consumer import Fetched, MakeConsumer
+    from busbridge_kafka._consumer import Explain, Fetched, MakeConsumer
     from busbridge_kafka._producer import Publisher
 
 _log: Final = logging.getLogger("busbridge.kafka")
 
 FETCH: Final = 500
-"""Messages taken from the client at a time, at most. Larger pieces gain nothing, and wait longer for the first handler."""
+"""Messages taken from the client at a time, at most: larger pieces gain nothing, and the first handler waits longer."""
 LAST_COMMIT: Final = 3.0
 """Seconds for dead letters and commits when a source is closed."""
 LEAVING: Final = 5.0
@@ -37,8 +33,15 @@ LEAVING: Final = 5.0
 class KafkaSource:
     """One member of a consumer group. What was fetched belongs to this object, not to the task that waits (T5)."""
 
-    def __init__(self, plan: SubscriptionPlan, prefetch: int, publisher: Publisher, make: MakeConsumer,
-                 explain: Callable[[KafkaError], BusbridgeError | None], patience: float) -> None:  # fmt: skip
+    def __init__(
+        self,
+        plan: SubscriptionPlan,
+        prefetch: int,
+        publisher: Publisher,
+        make: MakeConsumer,
+        explain: Explain,
+        patience: float,
+    ) -> None:
         self._plan = plan
         self._prefetch = prefetch
         self._dead_letters = DeadLetters(publisher, plan)
@@ -91,7 +94,7 @@ class KafkaSource:
             async with asyncio.timeout(seconds):
                 while self._burials:
                     await asyncio.wait(self._burials)
-                while not self._consumer.commit_soon():
+                while not self._consumer.commit_soon():  # noqa: ASYNC110  (an event would cost every commit a hop)
                     await asyncio.sleep(0.01)
         except TimeoutError:
             return False
@@ -120,9 +123,8 @@ class KafkaSource:
         self._failure = self._failure or error
         self._wake()
 
-    def finished(self, delivery: KafkaDelivery) -> None:
+    def settled(self) -> None:
         """A delivery needs nothing more."""
-        delivery.assignment.finish(delivery.offset)
         self._out -= 1
         if self._waiter is not None:
             self._wake()
@@ -148,7 +150,8 @@ class KafkaSource:
 
     async def _bury(self, delivery: KafkaDelivery, record: Headers) -> None:
         await self._dead_letters.bury(delivery, record)
-        self.finished(delivery)
+        delivery.assignment.finish(delivery.offset)
+        self.settled()
 
     def _check(self) -> None:
         if self._closed:
@@ -177,11 +180,12 @@ class KafkaSource:
     def _take_new(self, fetched: Fetched, room: int, deliveries: list[KafkaDelivery]) -> None:
         end = fetched.begun + room
         for message in fetched.messages[fetched.begun : end]:
-            assignment = fetched.assignments.get(message.partition())
+            assignment = fetched.assignments.get(message.partition() or 0)
             if assignment is not None and assignment.taking:
-                offset = message.offset()
+                offset = cast("int", message.offset())
                 assignment.begin(offset)
-                deliveries.append(KafkaDelivery.of(self, assignment, offset, message))
+                headers = cast("Headers", message.headers() or ())
+                deliveries.append(KafkaDelivery(self, assignment, offset, message.value(), headers, message.key()))
         fetched.begun = min(end, len(fetched.messages))
 
     def _wake(self) -> None:

@@ -1,14 +1,15 @@
 """Where a subscription begins, and where it goes on: nothing is skipped in silence (T3).
 
-`start:` is resolved once. A group that has no committed position in any partition is new: what `start:` means is worked out
-for every partition and committed, before this process joins. The broker takes such a commit only while nobody is in the group, so
-that a running group can't be set back. The positions are worked out *before* asking whether the group is new: of two
-processes that begin at once, the later commit is then never beyond a message that came after the earlier one began.
+`start:` is resolved once. A group that has no committed position in any partition is new: what `start:` means is worked
+out for every partition and committed, before this process joins. The broker takes such a commit only while nobody is in
+the group, so that a running group can't be set back. The positions are worked out *before* asking whether the group is
+new: of two processes that begin at once, the later commit is then not beyond what came after the earlier one.
 
-From then on a position is either committed or the partition was added later and starts at 0; where the log no longer holds
-it, the client reports that (`auto.offset.reset=error`), and the subscription stops.
+From then on a position is either committed, or the partition was added later and starts at 0. Where the log no longer
+holds it, the client reports that (`auto.offset.reset=error`), and the subscription stops.
 
-What can't be told from a new group is one whose positions all expired (7 days without a member, by the broker's default).
+What can't be told from a new group is one whose positions have all expired: after 7 days without a member, by the
+broker's default (`offsets.retention.minutes`).
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
 from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from busbridge.errors import AccessRefused, ClosedError, Unavailable
 from busbridge.routing import Kind
@@ -16,6 +16,7 @@ from busbridge.transport import Capabilities
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _options as options
 from busbridge_kafka import _topology as topology_of
+from busbridge_kafka._admin import SECONDS, Admin
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._source import KafkaSource
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError
 
-    from busbridge.errors import BusbridgeError, Fault
+    from busbridge.errors import Fault
     from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
     from busbridge.transport import Entry, Outcome
 
@@ -50,12 +51,13 @@ class KafkaTransport:
     """One Kafka cluster, as one process uses it: one producer for everything, one consumer for each subscription."""
 
     capabilities: ClassVar[Capabilities] = CAPABILITIES
+    system: ClassVar[str] = "kafka"
     header_prefix: ClassVar[str] = "ce_"
 
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._brokers = options.bootstrap(settings)
-        self._admin: AdminClient | None = None
+        self._admin: Admin | None = None
         self._publisher: Publisher | None = None
         self._sources: list[KafkaSource] = []
         self._last_error: KafkaError | None = None
@@ -72,7 +74,7 @@ class KafkaTransport:
 
     async def open(self) -> None:
         """See `Transport.open`."""
-        self._admin = AdminClient(options.admin_options(self._settings, self._note))
+        self._admin = Admin(options.admin_options(self._settings, self._note))
         await self._reach(self._admin)
         self._publisher = Publisher(self._make_producer)
 
@@ -85,7 +87,7 @@ class KafkaTransport:
         except KafkaException as error:
             raise self._explained(error.args[0]) from error
         except TimeoutError as error:
-            raise errors.unavailable(self._brokers, topology_of.SECONDS, self._last_error) from error
+            raise errors.unavailable(self._brokers, SECONDS, self._last_error) from error
 
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
         """See `Transport.publish`."""
@@ -95,9 +97,8 @@ class KafkaTransport:
         """See `Transport.subscribe`."""
         prefetch = plan.prefetch or CAPABILITIES.default_prefetch
         publisher = self._opened()
-        source = KafkaSource(
-            plan, prefetch, publisher, lambda *told: self._make_consumer(plan, *told), self._refused, self._settings.patience
-        )
+        make = partial(self._make_consumer, plan)
+        source = KafkaSource(plan, prefetch, publisher, make, self._refused, self._settings.patience)
         await source.start()
         self._sources.append(source)
         return source
@@ -125,7 +126,7 @@ class KafkaTransport:
     ) -> Consumer:
         return Consumer({**options.consumer_options(self._settings, plan, on_error), "on_commit": on_commit})
 
-    async def _reach(self, admin: AdminClient) -> None:
+    async def _reach(self, admin: Admin) -> None:
         """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end."""
         deadline = time.monotonic() + self._settings.patience
         while not await self._answers(admin, min(PROBE_SECONDS, self._settings.patience)):
@@ -134,10 +135,10 @@ class KafkaTransport:
                 raise errors.unavailable(self._brokers, self._settings.patience, self._last_error)
             _log.warning("waiting for Kafka at %s: %s", self._brokers, detail)
 
-    async def _answers(self, admin: AdminClient, seconds: float) -> bool:
-        probe = admin.describe_cluster(request_timeout=seconds)
+    async def _answers(self, admin: Admin, seconds: float) -> bool:
+        probe = admin.probe(seconds)
         while not probe.done():
-            admin.poll(0)  # serves `_note`
+            admin.poll()  # serves `_note`
             self._raise_refused()
             await asyncio.sleep(0.01)
         failure = probe.exception()
@@ -159,4 +160,4 @@ class KafkaTransport:
         return errors.access_refused(self._settings, self._brokers, error) if errors.is_access(error) else None
 
     def _explained(self, error: KafkaError) -> AccessRefused | Unavailable:
-        return self._refused(error) or errors.unavailable(self._brokers, topology_of.SECONDS, error)
+        return self._refused(error) or errors.unavailable(self._brokers, SECONDS, error)
