@@ -8,6 +8,7 @@ queues that carry no messages.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, final
 
 from pika.exceptions import AMQPError
@@ -52,12 +53,16 @@ class Presence:
 
 @final
 class Claims:
-    """The claims of one connection on the shards of one ordered queue. Methods raise pika's AMQPError."""
+    """The claims of one connection on the shards of one ordered queue. Methods raise pika's AMQPError.
+
+    They ask one after another: a claim that comes too late closes the channel that it was made on.
+    """
 
     def __init__(self, name: str, wire: Wire) -> None:
         self._wire = wire
         self._members = Presence(f"{name}.members", wire)
         self._wanting = Presence(f"{name}.wanting", wire)
+        self._asking = asyncio.Lock()
         self._channel: Channel | None = None
 
     async def join(self) -> None:
@@ -66,19 +71,24 @@ class Claims:
 
     async def workers(self) -> int:
         """How many workers there are, this one included."""
-        return max(1, await self._members.count(await self._open()))
+        async with self._asking:
+            return max(1, await self._members.count(await self._open()))
 
     async def wanted(self) -> bool:
         """Whether a worker has fewer shards than it should."""
-        return await self._wanting.count(await self._open()) > 0
+        async with self._asking:
+            return await self._wanting.count(await self._open()) > 0
 
     async def want(self, *, more: bool) -> None:
         """Tells others that this worker has too few, or enough."""
         await self._wanting.show(present=more)
 
     async def claim(self, shard: str) -> bool:
-        """Takes a shard, if nobody has it or still consumes it."""
-        channel = await self._open()
+        """Takes a shard, if nobody has it and nobody still consumes it."""
+        async with self._asking:
+            return await self._claimed(await self._open(), shard)
+
+    async def _claimed(self, channel: Channel, shard: str) -> bool:
         if await channel.count(shard):
             return False
         try:
@@ -87,15 +97,17 @@ class Claims:
             if _errors.code(error) == _errors.RESOURCE_LOCKED:
                 return False
             raise
-        if not await channel.count(shard):
-            return True
-        await self.release(shard)  # a connection that is just going: its messages come back first
-        return False
+        if await channel.count(shard):
+            # The last holder's connection is just going: what it held must come back first.
+            await channel.call(channel.raw.queue_delete, queue=_owner(shard))
+            return False
+        return True
 
     async def release(self, shard: str) -> None:
         """Gives a shard up. Only when nothing of it is held any more."""
-        channel = await self._open()
-        await channel.call(channel.raw.queue_delete, queue=_owner(shard))
+        async with self._asking:
+            channel = await self._open()
+            await channel.call(channel.raw.queue_delete, queue=_owner(shard))
 
     async def _open(self) -> Channel:
         if self._channel is None or not self._channel.is_open:

@@ -165,8 +165,9 @@ class Consumer:
 
     def _end(self, reason: BaseException | None) -> None:
         if self.session.alive:
+            self.session.taking = self.session.alive = False
+            self._inbox.forget_lost()
             self._inbox.done(self.handed_over)
-        self.session.taking = self.session.alive = False
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None

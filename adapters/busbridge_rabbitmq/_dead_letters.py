@@ -42,25 +42,34 @@ class DeadLetters:
         self._queue.append((delivery, record))
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name=f"busbridge dead letters to {self._route.name}")
-            self._task.add_done_callback(self._drained)
 
     async def idle(self) -> None:
         """Waits until all are confirmed."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    async def close(self) -> None:
-        """Gives up what is not confirmed: its deliveries stay unfinished, and the broker hands them over again."""
+    async def close(self, seconds: float) -> None:
+        """Gives up what is not confirmed in time: its delivery stays unfinished, and the broker hands it over again."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
         self._queue.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _drain(self) -> None:
+        try:
+            await self._until_empty()
+        except ClosedError:
+            _log.info("%d dead letters to %r were not sent before closing", len(self._queue), self._route.name)
+        finally:
+            self._task = None  # at once: what is put next must find that nobody is draining
+
+    async def _until_empty(self) -> None:
         backoff = Backoff()
         while self._queue:
-            batch = [each for each in self._queue if each[0].session.alive]
-            self._queue = batch
+            self._queue = [each for each in self._queue if each[0].session.alive]
+            batch = list(self._queue)
             if batch and not await self._publish(batch):
                 await asyncio.sleep(backoff.next())
             else:
@@ -92,12 +101,6 @@ class DeadLetters:
             await self._repair()
         except BusbridgeError as error:
             _log.error("the dead-letter queue %r can't be declared: %s", self._route.name, error)
-
-    def _drained(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ClosedError):
-            _log.error("dead letters to %r stopped", self._route.name, exc_info=error)
 
 
 def _finished(delivery: RabbitDelivery, outcome: Outcome) -> bool:

@@ -107,7 +107,7 @@ class OrderedSource:
         for task in (self._running, self._stopping):
             if task is not None:
                 await asyncio.wait([task], timeout=self._options.close_timeout)
-        await self._dead_letters.close()
+        await self._dead_letters.close(self._options.close_timeout)
         if self._share is not None:
             await self._share.close()
         await self._link.close()
@@ -157,7 +157,6 @@ class OrderedSource:
         """Ends the sessions of a share that is lost, at the latest now: the channels may still be there."""
         if self._share is not None:
             await self._share.close()
-        self._inbox.forget_lost()
 
     def __repr__(self) -> str:
         return f"<OrderedSource of {self._name!r}, {self._share!r}, {self._inbox!r}>"

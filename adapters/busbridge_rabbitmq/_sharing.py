@@ -60,7 +60,7 @@ class Share:
 
     async def settle(self) -> None:
         """Gives up what is too much, takes what is free and due."""
-        self._forget_lost()
+        await self._forget_lost()
         workers = await self._claims.workers()
         least, fair = len(self._shards) // workers, -(-len(self._shards) // workers)
         while len(self._held) > fair:
@@ -70,12 +70,13 @@ class Share:
         await self._take(fair)
         await self._claims.want(more=len(self._held) < least)
 
-    def _forget_lost(self) -> None:
+    async def _forget_lost(self) -> None:
         for shard, consumer in list(self._held.items()):
             if consumer.ended.done():
                 reason = consumer.ended.result()
                 _log.warning("%s was lost: %s", shard, _errors.text(reason) if reason else "cancelled by the broker")
                 del self._held[shard]
+                await self._claims.release(shard)
 
     async def _take(self, most: int) -> None:
         free = [shard for shard in self._shards if shard not in self._held and shard not in self._leaving]
@@ -96,12 +97,10 @@ class Share:
     async def _hand_over(self, shard: str, consumer: Consumer) -> None:
         """Takes no more, finishes all that is held, acknowledges it, gives up the claim: in this order (T8)."""
         try:
-            await consumer.stop()
-            await consumer.quiet()
-            await consumer.close(self._close_timeout)
+            await _finish(consumer, self._close_timeout)
             await self._claims.release(shard)
         except AMQPError as error:
-            _log.warning("%s was lost while handing it over: %s", shard, _errors.text(error))
+            _log.warning("the claim on %s was lost with its connection: %s", shard, _errors.text(error))
         finally:
             del self._leaving[shard]
 
@@ -124,3 +123,12 @@ class Share:
 
     def __repr__(self) -> str:
         return f"<Share of {len(self._held)} of {len(self._shards)} shards, {len(self._leaving)} being handed over>"
+
+
+async def _finish(consumer: Consumer, seconds: float) -> None:
+    try:
+        await consumer.stop()
+    except AMQPError as error:
+        _log.warning("%s was lost while handing it over: %s", consumer.queue, _errors.text(error))
+    await consumer.quiet()
+    await consumer.close(seconds)

@@ -100,7 +100,7 @@ class QueueSource:
         for task in (self._running, self._stopping):
             if task is not None:
                 await asyncio.wait([task], timeout=self._seconds)
-        await self._dead_letters.close()
+        await self._dead_letters.close(self._seconds)
         if self._consumer is not None:
             await self._consumer.close(self._seconds)
 
@@ -112,7 +112,6 @@ class QueueSource:
         try:
             while True:
                 await asyncio.wait([consumer.ended])
-                self._inbox.forget_lost()
                 _log.warning("%s was lost (%s): consuming again", self._queue, _said(consumer))
                 await consumer.close(1)
                 consumer = self._consumer = await self._again()
