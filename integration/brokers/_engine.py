@@ -57,7 +57,7 @@ def _start() -> None:
 
 
 def _spawn() -> None:
-    """As a daemon: in a session of its own, and no child of this process, whose end and whose Ctrl-C it must survive."""
+    """As a daemon, in a session of its own and no child of ours: it survives the end of this process and its Ctrl-C."""
     command = ["dockerd", "--storage-driver=overlay2", f"--pidfile={_PID_FILE}"]
     with _LOG_FILE.open("ab") as log:
         subprocess.run(
