@@ -42,7 +42,9 @@ class KafkaRig:
         consumer = self.broker.consumer(self.unique("reader"), enable_auto_commit=False)
         try:
             known = consumer.list_topics(kafka_topic, timeout=10).topics[kafka_topic].partitions
-            ends = {each: consumer.get_watermark_offsets(TopicPartition(kafka_topic, each), timeout=10) for each in known}
+            ends = {
+                each: consumer.get_watermark_offsets(TopicPartition(kafka_topic, each), timeout=10) for each in known
+            }
             wanted = sum(high - low for low, high in ends.values())
             consumer.assign([TopicPartition(kafka_topic, each, low) for each, (low, _) in ends.items()])
             found = []

@@ -12,6 +12,7 @@ from busbridge.transport import Entry
 
 class MemoryRig:
     name = "memory"
+    transport = MemoryTransport
     capabilities = MemoryTransport.capabilities
     quiet = 0.02
     scale = 1

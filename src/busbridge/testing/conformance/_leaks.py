@@ -35,7 +35,12 @@ class Leaks:
 
 
 def _alive() -> set[Any]:
-    return {*(asyncio.all_tasks() - {asyncio.current_task()}), *threading.enumerate(), *_sockets()}
+    return {*(asyncio.all_tasks() - {asyncio.current_task()}), *_threads(), *_sockets()}
+
+
+def _threads() -> list[threading.Thread]:
+    """All but those of the event loop's own pool, which live as long as the loop."""
+    return [each for each in threading.enumerate() if not each.name.startswith("asyncio_")]
 
 
 def _sockets() -> set[str]:

@@ -60,7 +60,8 @@ class Rig(Protocol):
     """One broker, as the kit uses it. Each case of a row gets names of its own and may run beside others."""
 
     name: str
-    capabilities: Capabilities
+    transport: type[Transport]
+    """The class whose promises are tested."""
     faults: Faults
     patience: float
     """Seconds that anything may take before a row fails. Generous: a good transport never waits for it."""
@@ -70,6 +71,11 @@ class Rig(Protocol):
     """What a row's number of messages is multiplied with."""
     too_large: int
     """Bytes of a body that is refused."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What is promised."""
+        return self.transport.capabilities
 
     def settings(self) -> TransportSettings:
         """How a client reaches the broker."""

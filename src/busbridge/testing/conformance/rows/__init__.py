@@ -2,11 +2,19 @@
 
 from typing import Final
 
-from busbridge.testing.conformance.rows import _closing, _keeping, _order, _publishing, _settling, _sharing
+from busbridge.testing.conformance.rows import _closing, _handling, _keeping, _order, _publishing, _settling, _sharing
 
 ROWS: Final = tuple(
     sorted(
-        (*_publishing.ROWS, *_keeping.ROWS, *_settling.ROWS, *_order.ROWS, *_sharing.ROWS, *_closing.ROWS),
+        (
+            *_publishing.ROWS,
+            *_keeping.ROWS,
+            *_settling.ROWS,
+            *_handling.ROWS,
+            *_order.ROWS,
+            *_sharing.ROWS,
+            *_closing.ROWS,
+        ),
         key=lambda row: row.id,
     )
 )

@@ -86,7 +86,7 @@ async def graceful_stop_drains(bench: Bench) -> None:
     subscription = bench.subscription(prefetch=20)
     client = await bench.client()
     worker = await subscription.worker(slowly(_HANDLING))
-    await under_load(bench, client, subscription, worker.stop())
+    await under_load(bench, client, subscription, worker.stop)
     count = len(subscription.ledger.of(What.DELIVERED))
     await subscription.worker()
     await subscription.judge()

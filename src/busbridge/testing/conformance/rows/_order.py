@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from busbridge.testing.conformance._checks import disagreements, jumps, late_by_key, overlapping_keys
 from busbridge.testing.conformance._ledger import What
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from busbridge.testing.conformance._worker import Worker
     from busbridge.transport import Capabilities, Transport
 
+    Act: TypeAlias = "Callable[[], Awaitable[object]]"
+
 _ORDERED: Final = (Place.ORDERED_QUEUE, Place.STREAM)
 _SLICE: Final = 100
 _HANDLING: Final = 0.002
@@ -34,13 +37,19 @@ async def delivered(bench: Bench, subscription: Subscription, count: int) -> Non
         raise RowFailed(f"{len(subscription.ledger.seen)} of {count} messages came in {bench.rig.patience:g} s")
 
 
-async def under_load(bench: Bench, client: Transport, subscription: Subscription, act: Awaitable[object]) -> None:
+async def under_load(
+    bench: Bench, client: Transport, subscription: Subscription, act: Callable[[], Awaitable[object]]
+) -> None:
     """Does something while messages are published and handled."""
     size = _SLICE * bench.rig.scale
     target = len(subscription.ledger.seen) + size // 4
     await bench.publish(client, size // 2, batch=10)
     await delivered(bench, subscription, target)
-    await asyncio.gather(bench.publish(client, size // 2, batch=10), act)
+    await asyncio.gather(bench.publish(client, size // 2, batch=10), act())
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def per_key_order(bench: Bench) -> None:
@@ -68,8 +77,8 @@ async def order_survives_graceful_stop(bench: Bench) -> None:
     subscription = bench.subscription(prefetch=_PREFETCH)
     client = await bench.client()
     first = await subscription.worker(slowly(_HANDLING))
-    await under_load(bench, client, subscription, subscription.worker(slowly(_HANDLING)))
-    await under_load(bench, client, subscription, first.stop())
+    await under_load(bench, client, subscription, partial(subscription.worker, slowly(_HANDLING)))
+    await under_load(bench, client, subscription, first.stop)
     await _in_order(subscription)
 
 
@@ -79,7 +88,7 @@ async def order_survives_rolling_restart(bench: Bench) -> None:
     client = await bench.client()
     members = [await subscription.worker(slowly(_HANDLING)) for _ in range(2)]
     for member in members:
-        await under_load(bench, client, subscription, _replace(subscription, member))
+        await under_load(bench, client, subscription, partial(_replace, subscription, member))
     await _in_order(subscription)
 
 
@@ -96,8 +105,8 @@ async def order_survives_forced_error(bench: Bench) -> None:
     assert sever is not None, "the row needs it"
     for _ in range(2):
         await subscription.worker(slowly(_HANDLING))
-    await under_load(bench, client, subscription, sever(subscription.plan))
-    await under_load(bench, client, subscription, asyncio.sleep(0))
+    await under_load(bench, client, subscription, partial(sever, subscription.plan))
+    await under_load(bench, client, subscription, _nothing)
     await _in_order(subscription, late=2 * _PREFETCH, extra=None)
 
 
@@ -106,8 +115,8 @@ async def no_skip_no_rewind(bench: Bench) -> None:
     subscription = bench.subscription()
     client = await bench.client()
     await subscription.worker(slowly(_HANDLING))
-    await under_load(bench, client, subscription, subscription.worker(slowly(_HANDLING)))
-    await under_load(bench, client, subscription, asyncio.sleep(0))
+    await under_load(bench, client, subscription, partial(subscription.worker, slowly(_HANDLING)))
+    await under_load(bench, client, subscription, _nothing)
     await subscription.complete()
     if found := jumps(subscription.ledger.events):
         raise RowFailed(f"positions skip or go back: {'; '.join(found[:5])}")

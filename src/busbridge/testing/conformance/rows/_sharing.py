@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from busbridge.routing import Binding
@@ -154,9 +155,8 @@ async def churn_under_load(bench: Bench) -> None:
     publishers = [await bench.client() for _ in range(3)]
     await subscription.worker(slowly(_HANDLING))
     for turn in range(6 * bench.rig.scale):
-        await under_load(
-            bench, publishers[turn % 3], subscription, _come_and_go(subscription, gracefully=turn % 2 == 0)
-        )
+        change = partial(_come_and_go, subscription, gracefully=turn % 2 == 0)
+        await under_load(bench, publishers[turn % 3], subscription, change)
     await subscription.complete()
     await subscription.judge(extra=None)
 
