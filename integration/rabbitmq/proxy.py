@@ -1,0 +1,58 @@
+"""A TCP proxy in the test's own process: it cuts connections, or swallows what the broker says."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+
+class Proxy:
+    def __init__(self, host, port):
+        self._target = (host, port)
+        self._writers = set()
+        self._tasks = set()
+        self.port = 0
+        self.mute = False
+        """While True nothing from the broker reaches the client: it never hears of its confirms."""
+        self.heard = asyncio.Event()
+        """Set when something was swallowed."""
+
+    async def _serve(self, reader, writer):
+        try:
+            broker_reader, broker_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.close()
+            return
+        self._writers |= {writer, broker_writer}
+        for task in (self._copy(reader, broker_writer), self._copy(broker_reader, writer, from_broker=True)):
+            self._tasks.add(asyncio.create_task(task))
+
+    async def _copy(self, reader, writer, *, from_broker=False):
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                if from_broker and self.mute:
+                    self.heard.set()
+                    continue
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self):
+        """Ends every connection, as a network that fails does."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+
+@asynccontextmanager
+async def proxy_to(broker):
+    """A proxy in front of a broker."""
+    proxy = Proxy(broker.host, broker.port)
+    server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.cut()
+        await asyncio.gather(*proxy._tasks, return_exceptions=True)
