@@ -34,7 +34,10 @@ def checked(document: Document) -> Config:
     problems = Problems(document.places)
     config = _built(file, document, problems)
     refuse_collisions(config, problems)
-    everything = [*document.faults, *faults, *problems.faults]
+    # A value that could not be read is missed or misunderstood by every later check: once told is enough.
+    unread = {each.location.path for each in document.faults if each.location.path}
+    later = (each for each in (*faults, *problems.faults) if each.location.path not in unread)
+    everything = [*document.faults, *later]
     if everything:
         raise ConfigurationError(_in_order(everything))
     return config
@@ -50,10 +53,9 @@ def _validated(document: Document) -> tuple[File, list[Fault]]:
             return File.model_validate(data), faults
         except ValidationError as error:
             faults += faults_of(error, document.places, removed)
-            for each in error.errors(include_url=False, include_input=False, include_context=False):
-                path = _removable(data, tuple(each["loc"]))
-                removed.add(path)
-                data = _without(data, path)
+            paths = [_removable(data, tuple(each["loc"])) for each in error.errors(include_url=False)]
+            removed.update(paths)
+            data = _without_all(data, paths)
 
 
 def _removable(data: Node, path: KeyPath) -> KeyPath:
@@ -65,6 +67,14 @@ def _removable(data: Node, path: KeyPath) -> KeyPath:
         data = data[str(key)]
         length += 1
     return path[:length]
+
+
+def _without_all(data: dict[str, Node], paths: Iterable[KeyPath]) -> dict[str, Node]:
+    result = data
+    for path in paths:
+        result = _without(result, path)
+    # Whatever the paths say, less must be left, or validating again would never end.
+    return result if result != data else {}
 
 
 def _without(data: dict[str, Node], path: KeyPath) -> dict[str, Node]:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def refuse_collisions(config: Config, problems: Problems) -> None:
     """Notes every name that two things of one transport would share: one would eat the messages of the other."""
     owners: dict[tuple[str, str, str], KeyPath] = {}
+    told: set[KeyPath] = set()
     for (transport, space, name), path in _names(config):
         owner = owners.setdefault((transport, space, name), path)
-        if owner != path:
+        if owner != path and path not in told:
+            told.add(path)
             problems.add(path, f"the {space} {name!r} on {transport} already belongs to {'.'.join(map(str, owner))}")
 
 
@@ -28,5 +30,5 @@ def _names(config: Config) -> Iterator[tuple[tuple[str, str, str], KeyPath]]:
     for plan in config.subscriptions():
         transport, kind = plan.destination.transport, plan.destination.kind
         path = ("services", plan.service, "subscriptions", plan.name)
-        yield (transport, "stream" if kind is Kind.STREAM else "queue", plan.dead_letters), path
         yield (transport, "queue" if kind is Kind.TOPIC else "group", plan.group), path
+        yield (transport, "stream" if kind is Kind.STREAM else "queue", plan.dead_letters), path

@@ -21,7 +21,7 @@ from busbridge.routing._values import Plain
 from busbridge.routing._yaml import value_from_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -37,16 +37,30 @@ def overridden(document: Document, environ: Mapping[str, str]) -> Document:
     variables = {name.upper(): value for name, value in environ.items() if _is_override(name.upper())}
     if not variables:
         return document
+    sections = {key: info for key, info in keys_of(File).items() if key != "include"}
+    known = {name: value for name, value in variables.items() if _head(name) in sections}
     overrides = _Overrides()
     overrides.faults.extend(_clashes(variables))
-    overrides.take(_nested(variables), Shape(fields=keys_of(File)), document.data, _At())
+    overrides.faults.extend(_unknown_sections(variables, sections))
+    overrides.take(_nested(known, sections), Shape(fields=sections), document.data, _At())
     return overrides.document().over(document)
 
 
 def _is_override(name: str) -> bool:
     """A name of several levels, or of a key at the top. Others (`BUSBRIDGE_HOME`) may be anybody's."""
-    rest = name.removeprefix(PREFIX)
-    return rest != name and (_LEVEL in rest or rest.lower() in File.model_fields)
+    return name.startswith(PREFIX) and (_LEVEL in name.removeprefix(PREFIX) or _head(name) in File.model_fields)
+
+
+def _head(name: str) -> str:
+    return name.removeprefix(PREFIX).partition(_LEVEL)[0].lower()
+
+
+def _unknown_sections(names: Iterable[str], sections: Collection[str]) -> Iterable[Fault]:
+    for name in names:
+        if (head := _head(name)) not in sections:
+            close = nearest(head, sections)
+            hint = f"did you mean {_name((close,))}?" if close else None
+            yield Fault("it overrides no key of the configuration", _variable(name), hint)
 
 
 def _clashes(variables: Mapping[str, str]) -> Iterable[Fault]:
@@ -64,10 +78,9 @@ class _Variables(EnvSettingsSource):
         return value
 
 
-def _nested(variables: Mapping[str, str]) -> dict[str, Any]:
+def _nested(variables: Mapping[str, str], sections: Iterable[str]) -> dict[str, Any]:
     """The variables as nested mappings; keys are lower-case."""
-    heads = {name.removeprefix(PREFIX).partition(_LEVEL)[0].lower() for name in variables}
-    fields: dict[str, Any] = {head: (dict[str, Any], {}) for head in sorted(heads) if head}
+    fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in sections}
     shell = create_model("Overrides", __base__=BaseSettings, **fields)
     source = _Variables(shell, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter=_LEVEL)
     source.env_vars = {name.lower(): value for name, value in variables.items()}

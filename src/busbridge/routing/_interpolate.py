@@ -26,7 +26,7 @@ def interpolated(document: Document, environ: Mapping[str, str]) -> Document:
     def edit(path: KeyPath, text: str) -> Node:
         value, problems = substitute(text, environ)
         faults.extend(Fault(problem, locate(document.places, path), hint) for problem, hint in problems)
-        return _like(text, value)
+        return None if problems else _like(text, value)
 
     data = {key: edited(value, edit, (key,)) for key, value in document.data.items()}
     return Document(data, document.places, faults)
@@ -52,7 +52,7 @@ def substitute(text: str, environ: Mapping[str, str]) -> tuple[str, list[tuple[s
 
 
 def _like(text: str, value: str) -> Node:
-    """Unquoted stays unquoted; what is unquoted and came out empty is as if not given."""
-    if not isinstance(text, Plain):
-        return value
+    """What a variable gave counts as unquoted, since YAML forces quotes around `${`; empty counts as not given."""
+    if value == text:
+        return text
     return Plain(value) if value else None

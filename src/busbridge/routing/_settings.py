@@ -36,8 +36,10 @@ class TransportSettings:
     """Set where the URL's scheme asks for TLS (`amqps`, `kafkas`) or a `tls:` section is there."""
     mechanism: str | None = None
     """SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or EXTERNAL. None: the transport's default where a user is given."""
-    client: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, "str | int | float | bool"])
-    """Settings passed to the broker's client, checked by the transport."""
+    client: Mapping[str, str | int | float | bool] = field(
+        default_factory=dict[str, "str | int | float | bool"], repr=False
+    )
+    """Settings passed to the broker's client, checked by the transport. A secret may be among them."""
     patience: float = 60.0
     """Seconds to wait for a broker that is down when the bus opens."""
 

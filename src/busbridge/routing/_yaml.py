@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from busbridge.routing._config import KeyPath
     from busbridge.routing._document import Node
 
+_QUOTE_HINT = "quote text that holds special characters, such as ${NAME} inside { }"
 _EMPTY = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -58,7 +59,7 @@ def _syntax_fault(error: yaml.YAMLError, file: str) -> Fault:
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be parsed")
     quotes = "'" in problem or '"' in problem
     told = "a character, alias or tag that is not allowed here" if quotes and "expected" not in problem else problem
-    return Fault(f"not valid YAML: {told}", Location((), file, line), "quote text that holds special characters")
+    return Fault(f"not valid YAML: {told}", Location((), file, line), _QUOTE_HINT)
 
 
 class _Reader:

@@ -1,0 +1,187 @@
+"""The command as a user runs it: what it prints where, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from busbridge.routing import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOP = """\
+from busbridge import Context, Contract, Service
+
+class OrderCreated(Contract, name="shop.order-created", version=1):
+    order_id: str
+
+class StockReserved(Contract, name="shop.stock-reserved", version=1):
+    order_id: str
+
+inventory = Service("inventory", publishes=[StockReserved])
+stock = inventory.subscription("reserve-stock")
+billing = Service("billing")
+
+@stock.handles(OrderCreated)
+async def reserve_stock(order: OrderCreated, context: Context[None]) -> None: ...
+"""
+CONFIG = """\
+transports:
+  broker: {url: "memory://"}
+destinations:
+  order-events: {kind: topic, transport: broker}
+routes:
+  shop.order-created: {to: order-events}
+  shop.stock-reserved: {to: order-events}
+services:
+  billing:
+  inventory:
+    subscriptions:
+      reserve-stock: {from: order-events, match: shop.order-created}
+"""
+COMMAND = [sys.executable, "-c", "from busbridge.cli import main; main()"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "busbridge.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def busbridge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def test_check_says_that_all_is_fine(folder: Path) -> None:
+    done = busbridge(folder, "check", "shop:inventory", "shop:billing")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "fine: Config: 1 transports, 1 destinations, 2 routes, 2 services\n"
+
+
+def test_check_tells_faults_in_words_and_exits_with_1(folder: Path) -> None:
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("kind: topic", "kind: topc"))
+    done = busbridge(folder, "check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "busbridge.yaml:4: destinations.order-events.kind: found 'topc'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_prints_missing_lines_that_load_when_pasted(folder: Path) -> None:
+    bare = CONFIG.partition("routes:")[0]
+    (folder / "busbridge.yaml").write_text(bare)
+    done = busbridge(folder, "check", "shop:inventory")
+    assert done.returncode == 1
+    assert "'reserve-stock'" in done.stderr
+    (folder / "busbridge.yaml").write_text(bare + done.stdout.replace("DESTINATION", "order-events"))
+    assert busbridge(folder, "check", "shop:inventory").returncode == 0
+
+
+def test_show_lists_the_way_to_each_handler_in_80_columns(folder: Path) -> None:
+    done = busbridge(folder, "show", "shop:inventory")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    cells = [line.split() for line in done.stdout.splitlines()]
+    assert ["shop.order-created", "order-events", "inventory", "reserve_stock"] in cells
+    assert ["topic", "on", "broker", "reserve-stock", "shop.py:13"] in cells
+    assert ["shop.stock-reserved", "order-events", "-", "-"] in cells
+
+
+def test_show_without_services_lists_every_route(folder: Path) -> None:
+    done = busbridge(folder, "show")
+    assert "shop.order-created" in done.stdout
+    assert "reserve-stock" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "shop:inventry"), "shop:billing, shop:inventory"),
+        (("check", "shop"), "shop:billing, shop:inventory"),
+        (("check", "shp:inventory"), "there is no module 'shp'"),
+        (("check", "shop.py:inventory"), "there is no module 'shop.py'"),
+        (("check", "../shop:inventory"), "is not MODULE:SERVICE"),
+        (("check", "json:loads"), "json has none"),
+        (("run",), "Missing argument"),
+        (("walk",), "No such command"),
+    ],
+)
+def test_wrong_usage_says_what_is_there_and_exits_with_2(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = busbridge(folder, *arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_file_the_command_says_so(folder: Path) -> None:
+    (folder / "busbridge.yaml").unlink()
+    done = busbridge(folder, "check")
+    assert done.returncode == 2
+    assert "there is no busbridge.yaml" in done.stderr
+
+
+def test_an_error_of_the_users_own_module_keeps_its_traceback(folder: Path) -> None:
+    (folder / "shop.py").write_text("import nowhere_to_be_found")
+    done = busbridge(folder, "check", "shop:inventory")
+    assert "Traceback" in done.stderr
+    assert "nowhere_to_be_found" in done.stderr
+
+
+def test_a_wrong_declaration_in_the_users_module_is_told_in_words(folder: Path) -> None:
+    (folder / "shop.py").write_text(SHOP.replace("version=1", "versoin=1", 1))
+    done = busbridge(folder, "check", "shop:inventory")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "versoin" in done.stderr
+
+
+def test_layers_are_given_one_by_one(folder: Path) -> None:
+    (folder / "over.yaml").write_text("stop: {grace: never}")
+    done = busbridge(folder, "check", "-c", "busbridge.yaml", "-c", "over.yaml")
+    assert "over.yaml:1: stop.grace" in done.stderr
+
+
+def test_schema_and_version_are_printed(folder: Path) -> None:
+    assert "properties" in json.loads(busbridge(folder, "schema").stdout)
+    assert busbridge(folder, "version").stdout.strip()[0].isdigit()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_in_memory_needs_no_file_shows_the_one_it_made_up_and_stops_on_a_signal(
+    folder: Path, number: signal.Signals
+) -> None:
+    (folder / "busbridge.yaml").unlink()
+    command = [*COMMAND, "run", "--memory", "shop:inventory", "shop:billing"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "serving: inventory, billing" in line:
+                break
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    (folder / "made-up.yaml").write_text(out)
+    assert set(load(folder / "made-up.yaml", environ={}).services) == {"inventory", "billing"}
+
+
+def test_run_refuses_services_that_do_not_fit_all_in_one_message(folder: Path) -> None:
+    (folder / "busbridge.yaml").write_text(
+        textwrap.dedent(CONFIG.partition("routes:")[0])
+        + "services: {billing: {subscriptions: {x: {from: order-events}}}}"
+    )
+    done = busbridge(folder, "run", "shop:inventory", "shop:billing")
+    assert done.returncode == 1
+    assert "shop.stock-reserved" in done.stderr
+    assert "'reserve-stock'" in done.stderr
+    assert "'x'" in done.stderr
