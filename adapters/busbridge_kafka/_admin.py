@@ -42,6 +42,10 @@ class Admin:
         probe: Future[Any] = self._client.describe_cluster(request_timeout=seconds)
         return probe
 
+    def close(self) -> None:
+        """Ends its connections and threads; what was asked and not answered fails."""
+        self._client.__exit__(None, None, None)  # the only name the client gives it
+
     def poll(self) -> None:
         """Serves the callbacks for errors."""
         self._client.poll(0)

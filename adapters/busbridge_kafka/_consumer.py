@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol, final
@@ -41,6 +42,8 @@ LONGEST_WAIT: Final = 0.1
 """Seconds in one call of the client, and so until a commit or a stop is noticed."""
 RESTING: Final = 0.5
 """Seconds without demand before the partitions are paused and the client is polled for its callbacks alone."""
+PAUSE: Final = (0.2, 0.6)
+"""Seconds between two attempts to begin, jittered."""
 LEAVING: Final = 3.0
 """Seconds for the last commit."""
 
@@ -154,6 +157,7 @@ class ConsumerThread:
                 if self._explain(error.args[0]) is not None or time.monotonic() > deadline:
                     raise
                 _log.warning("%s waits for its broker: %s", self._plan.group, error.args[0].str())
+                self._stir.wait(random.uniform(*PAUSE))  # noqa: S311  (jitter, no secret)
         consumer.subscribe(
             [self._plan.destination.physical],
             on_assign=self._partitions.assigned,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -10,6 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from busbridge.errors import Fault, Location
 from busbridge_kafka import _known_options as known
+from busbridge_kafka._log import ClientLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,7 +130,7 @@ def _connection(settings: TransportSettings, on_error: Callable[[KafkaError], No
         **_sasl(settings),
         **_tls(settings),
         "error_cb": on_error,
-        "logger": logging.getLogger("busbridge.kafka.client"),
+        "logger": ClientLog(),
     }
 
 
@@ -197,7 +197,7 @@ def _check_option(name: str, value: object) -> Iterator[Fault]:
 
 
 def _check_value(name: str, value: object, where: Location) -> Iterator[Fault]:
-    options: Options = {name: value, "logger": logging.getLogger("busbridge.kafka.check")}
+    options: Options = {name: value, "logger": ClientLog()}
     try:
         if name in known.CONSUMER:
             Consumer({"group.id": "check", **options}).close()

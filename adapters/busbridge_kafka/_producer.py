@@ -151,6 +151,6 @@ class Publisher:
 
 
 def _discard(producer: Producer) -> None:
-    """Drops what `producer` still holds and serves its last reports, so that none comes later."""
+    """Drops what `producer` still holds, serves its last reports, so that none comes later, and ends its threads."""
     producer.purge()
-    producer.poll(0)
+    producer.close()

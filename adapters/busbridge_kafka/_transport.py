@@ -75,7 +75,11 @@ class KafkaTransport:
     async def open(self) -> None:
         """See `Transport.open`."""
         self._admin = Admin(options.admin_options(self._settings, self._note))
-        await self._reach(self._admin)
+        try:
+            await self._reach(self._admin)
+        except BaseException:
+            await self.close()
+            raise
         self._publisher = Publisher(self._make_producer)
 
     async def provision(self, topology: Topology) -> None:
@@ -111,7 +115,8 @@ class KafkaTransport:
         await asyncio.gather(*(source.close() for source in self._sources))
         if self._publisher is not None:
             await self._publisher.close(CLOSE_SECONDS)
-        self._admin = None
+        if self._admin is not None:
+            self._admin.close()
 
     def _opened(self) -> Publisher:
         if self._closed or self._publisher is None:
