@@ -1,0 +1,102 @@
+"""`python -m examples.shop`: runs the shop and checks its books."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+
+from busbridge import BusbridgeError, load
+from busbridge.routing import namespaced
+from busbridge.runtime import InstalledTransports, MemoryTransports
+from examples.shop.demo.audit import differences
+from examples.shop.demo.orders import purchases, read_orders
+from examples.shop.demo.run import run
+from examples.shop.demo.screen import remarks_on, table_of
+from examples.shop.demo.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from busbridge import Config
+    from busbridge.runtime import Transports
+    from examples.shop.demo.orders import Order
+
+CONFIG: Final = Path(__file__).parent / "busbridge.yaml"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    brokers: Annotated[
+        bool | None,
+        typer.Option("--brokers/--memory", help="Real brokers (RABBITMQ_URL, KAFKA_URL), or none. [memory]"),
+    ] = None,
+    config: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Laid over the shop's busbridge.yaml; implies --brokers.")
+    ] = None,
+    orders: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Orders of your own, CSV or JSON Lines. Columns: see README.md.")
+    ] = None,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="How long each phase may take.")] = 120,
+) -> None:
+    """Run the shop: 6,919 orders through seven services, in memory or on real brokers. Its books are checked."""
+    console = Console()
+    try:
+        placed = purchases() if orders is None else read_orders(orders)
+        loaded = load(CONFIG, *(config or ()))
+        real = bool(config) if brokers is None else brokers
+        transports = InstalledTransports() if real else MemoryTransports()
+        wrong = _demonstrate(console, placed, loaded, transports, patience)
+    except BusbridgeError as error:
+        sys.exit(str(error))
+    if wrong:
+        sys.exit("\n".join(["the books do not balance:", *(f"  {each}" for each in wrong)]))
+    console.print(f"The books balance. Orders: {len(placed):,}, every copy delivered, replay equal to the live result.")
+
+
+def _demonstrate(
+    console: Console, orders: Sequence[Order], config: Config, transports: Transports, patience: float
+) -> list[str]:
+    """Runs the shop before the user's eyes; returns what is wrong with its books."""
+    # Names of its own, so that what an earlier run left on the brokers is not read again.
+    config = namespaced(config, f"shop-{secrets.token_hex(3)}.")
+    tally = Tally()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
+    logging.getLogger("busbridge.handling").setLevel(logging.ERROR)  # lost answers of the gateway are part of the show
+    with _own_databases():
+        try:
+            with Live(console=console, get_renderable=lambda: table_of(tally), transient=True):
+                asyncio.run(run(orders, config, transports, tally, patience=patience))
+        finally:
+            console.print(table_of(tally), *remarks_on(tally), sep="\n")
+        return differences(orders)
+
+
+@contextmanager
+def _own_databases() -> Generator[None]:
+    before = os.environ.get("SHOP_DATA")
+    with TemporaryDirectory(prefix="shop-") as folder:
+        os.environ["SHOP_DATA"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["SHOP_DATA"]
+    if before is not None:
+        os.environ["SHOP_DATA"] = before
+
+
+if __name__ == "__main__":
+    app()
