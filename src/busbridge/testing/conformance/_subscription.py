@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from busbridge.testing.conformance._bench import Bench
     from busbridge.testing.conformance._checks import Verdict
     from busbridge.testing.conformance._worker import Treat
-    from busbridge.transport import Transport
 
 _SHOWN: Final = 5
 
 
 @final
 class Subscription:
-    """Made by `Bench.subscription`. Each worker is a member with a client of its own, unless one is given."""
+    """Made by `Bench.subscription`. Each worker is a member with a client of its own."""
 
     def __init__(self, bench: Bench, plan: SubscriptionPlan) -> None:
         self.plan = plan
@@ -33,11 +32,11 @@ class Subscription:
         self._bench = bench
         self._names = count(1)
 
-    async def worker(self, treat: Treat = accept, client: Transport | None = None) -> Worker:
+    async def worker(self, treat: Treat = accept) -> Worker:
         """A new member, which reads from now on."""
-        client = client or await self._bench.client()
+        client = await self._bench.client()
         source = await client.subscribe(self.plan)
-        worker = Worker(f"member-{next(self._names)}", source, self.ledger, treat, self._bench.rig.patience)
+        worker = Worker(f"member-{next(self._names)}", client, source, self.ledger, treat, self._bench.rig.patience)
         self.workers.append(worker)
         return worker
 
@@ -73,7 +72,9 @@ class Subscription:
             raise RowFailed(f"what was published last did not arrive in {patience:g} s")
 
     async def judge(self, *, extra: int | None = 0) -> Verdict:
-        """Drains and judges. `extra`: how many deliveries beyond one per message are allowed; None: any number."""
+        """Waits for everything, drains, judges. `extra`: deliveries beyond one per message that may be; None: any."""
+        if self.workers:
+            await self.complete()
         await self.drain()
         verdict = judge(self.ledger.events)
         if verdict.lost or verdict.unexpected or verdict.ghost:

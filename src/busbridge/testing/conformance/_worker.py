@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from busbridge.testing.conformance._ledger import Ledger
-    from busbridge.transport import Delivery, Headers, Source
+    from busbridge.transport import Delivery, Headers, Source, Transport
 
     Treat: TypeAlias = "Callable[[Worker, Delivery], object]"
 
@@ -42,8 +42,11 @@ def slowly(seconds: float) -> Treat:
 class Worker:
     """Reads until stopped. What stopped it unasked is raised by `stop` and by `check`."""
 
-    def __init__(self, name: str, source: Source, ledger: Ledger, treat: Treat, patience: float) -> None:
+    def __init__(
+        self, name: str, client: Transport, source: Source, ledger: Ledger, treat: Treat, patience: float
+    ) -> None:
         self.name = name
+        self._client = client
         self.source = source
         self.held: list[Delivery] = []
         self.open = 0
@@ -137,3 +140,4 @@ class Worker:
         await self.source.close()
         self._task.cancel()
         await asyncio.wait({self._task})
+        await self._client.close()

@@ -55,14 +55,13 @@ async def _nothing() -> None:
 async def per_key_order(bench: Bench) -> None:
     """C17."""
     subscription = bench.subscription()
-    await subscription.worker()
-    await subscription.worker()
-    await bench.publish(await bench.client(), 3 * _SLICE * bench.rig.scale, batch=10)
+    for _ in range(2):
+        await subscription.worker(slowly(_HANDLING))
+    await bench.publish(await bench.client(), 3 * _SLICE * bench.rig.scale, keys=4, batch=10)
     await _in_order(subscription)
 
 
 async def _in_order(subscription: Subscription, *, late: int = 0, extra: int | None = 0) -> None:
-    await subscription.complete()
     await subscription.judge(extra=extra)
     found = late_by_key(subscription.ledger.events)
     count = sum(len(each) for each in found.values())

@@ -38,7 +38,6 @@ async def round_trip_fidelity(bench: Bench) -> None:
 
     await subscription.worker(compare)
     await bench.send(client, list(sent.values()))
-    await subscription.complete()
     await subscription.judge()
 
 
@@ -122,7 +121,6 @@ async def full_queue_refuses(bench: Bench) -> None:
         raise RowFailed(f"an empty queue of 5 did not take a message: {outcomes[0].error}")
     _check_refusal(outcomes[-1], {"overflow"}, "a message beyond the length of its queue")
     await subscription.worker()
-    await subscription.complete()
     await subscription.judge()
 
 

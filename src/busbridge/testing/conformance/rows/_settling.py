@@ -119,7 +119,8 @@ async def first_settlement_wins(bench: Bench) -> None:
         _settle_twice(worker, delivery, first, second)
         rejected += [message_id_of(delivery)] if first is _reject else []
     await asyncio.gather(*(_racing(worker, delivery) for delivery in held[9:]))
-    await ledger.until(lambda: len(worker.held) == _RETRIED, bench.rig.patience)
+    if not await ledger.until(lambda: len(worker.held) == _RETRIED, bench.rig.patience):
+        raise RowFailed(f"{_RETRIED} deliveries were retried, and {len(worker.held)} came again")
     for delivery in worker.held:
         worker.accept(delivery)
     await subscription.judge()

@@ -69,7 +69,6 @@ async def groups_are_independent(bench: Bench) -> None:
     await healthy.worker()
     await bench.publish(await bench.client(), 60)
     for each in (failing, healthy):
-        await each.complete()
         await each.judge()
     if any(each.attempt != 1 or each.member == "" for each in healthy.ledger.of(What.DELIVERED)):
         raise RowFailed("the failures of one group show in the attempts of another")
@@ -157,7 +156,6 @@ async def churn_under_load(bench: Bench) -> None:
     for turn in range(6 * bench.rig.scale):
         change = partial(_come_and_go, subscription, gracefully=turn % 2 == 0)
         await under_load(bench, publishers[turn % 3], subscription, change)
-    await subscription.complete()
     await subscription.judge(extra=None)
 
 

@@ -1,0 +1,491 @@
+"""Transports that break one promise each, over the in-memory one; and the rows that must notice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from itertools import count
+
+from busbridge.errors import StaleDelivery
+from busbridge.routing import Binding, StartAt, Topology
+from busbridge.transport import CONFIRMED, Entry, Outcome, Position, Settlement, Status
+
+
+class Bent:
+    """Passes everything through. A saboteur overrides what it breaks."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.capabilities = inner.capabilities
+        self.header_prefix = inner.header_prefix
+        self.count = count(1)
+
+    async def open(self):
+        await self.inner.open()
+
+    async def provision(self, topology):
+        await self.inner.provision(topology)
+
+    async def publish(self, entries, seconds):
+        return await self.inner.publish(entries, seconds)
+
+    async def subscribe(self, plan):
+        return BentSource(self, plan, await self.inner.subscribe(plan))
+
+    async def close(self):
+        await self.inner.close()
+
+    def deliver(self, deliveries):
+        """What is handed over in place of these."""
+        return deliveries
+
+
+class BentSource:
+    def __init__(self, transport, plan, inner):
+        self.transport = transport
+        self.plan = plan
+        self.inner = inner
+
+    async def receive(self):
+        while not (bent := self.transport.deliver(await self.inner.receive())):
+            pass
+        return bent
+
+    def drain(self):
+        self.inner.drain()
+
+    async def flush(self, seconds):
+        return await self.inner.flush(seconds)
+
+    async def close(self):
+        await self.inner.close()
+
+
+class BentDelivery:
+    """A delivery whose settlements are a saboteur's."""
+
+    def __init__(self, inner, **verbs):
+        self.__dict__.update(verbs, inner=inner)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def with_headers(entry, headers):
+    return Entry(entry.destination, entry.body, headers, entry.key, entry.routing_key)
+
+
+class Drops(Bent):
+    """Confirms one message in fifty and keeps it for itself."""
+
+    async def publish(self, entries, seconds):
+        kept = [each for each in entries if next(self.count) % 50]
+        outcomes = iter(await self.inner.publish(kept, seconds))
+        return [next(outcomes) if each in kept else CONFIRMED for each in entries]
+
+
+class DropsTheNewest(Bent):
+    """Forgets what was published while nobody was connected, but for the last message."""
+
+    async def subscribe(self, plan):
+        source = await self.inner.subscribe(plan)
+        if not hasattr(self.inner.broker, "visited"):
+            self.inner.broker.visited = set()
+        if plan.group in self.inner.broker.visited:
+            waiting = await asyncio.wait_for(source.receive(), 0.1)
+            for delivery in waiting[:-1]:
+                delivery.accept()
+            waiting[-1].retry()
+        self.inner.broker.visited.add(plan.group)
+        return BentSource(self, plan, source)
+
+
+class Doubles(Bent):
+    """Publishes one message in fifty twice."""
+
+    async def publish(self, entries, seconds):
+        await self.inner.publish([each for each in entries if not next(self.count) % 50], seconds)
+        return await self.inner.publish(entries, seconds)
+
+
+class SwapsNeighbours(Bent):
+    """Publishes a batch in reverse."""
+
+    async def publish(self, entries, seconds):
+        return (await self.inner.publish(entries[::-1], seconds))[::-1]
+
+
+class AcceptsFirst(Bent):
+    """Accepts a delivery before it is handed over."""
+
+    def deliver(self, deliveries):
+        for each in deliveries:
+            each.accept()
+        return [BentDelivery(each, accept=lambda: True, release=lambda: None) for each in deliveries]
+
+
+class CancelAccepts(Bent):
+    """Takes a delivery that is given up for one that was handled."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, release=each.accept) for each in deliveries]
+
+
+class ConfirmsEverything(Bent):
+    """Calls every publish confirmed."""
+
+    async def publish(self, entries, seconds):
+        outcomes = await self.inner.publish(entries, seconds)
+        return [Outcome(Status.CONFIRMED, each.position) for each in outcomes]
+
+
+class SwallowsUnroutable(Bent):
+    """Confirms what no subscription takes."""
+
+    async def publish(self, entries, seconds):
+        outcomes = await self.inner.publish(entries, seconds)
+        return [CONFIRMED if getattr(each.error, "reason", "") == "unroutable" else each for each in outcomes]
+
+
+class DropsHead(Bent):
+    """Makes room in a full queue by dropping what is oldest."""
+
+    async def provision(self, topology):
+        unbounded = tuple(replace(each, max_length=None) for each in topology.destinations)
+        await self.inner.provision(Topology(unbounded, topology.subscriptions))
+
+
+class ShiftsOutcomes(Bent):
+    """Gives each entry the outcome of its neighbour."""
+
+    async def publish(self, entries, seconds):
+        outcomes = list(await self.inner.publish(entries, seconds))
+        return outcomes[1:] + outcomes[:1]
+
+
+class StopsAtTheFirstBad(Bent):
+    """Refuses a whole batch for one bad entry."""
+
+    async def publish(self, entries, seconds):
+        outcomes = await self.inner.publish(entries, seconds)
+        bad = next((each for each in outcomes if each.status is Status.REFUSED), None)
+        return [bad] * len(outcomes) if bad else outcomes
+
+
+class ForgetsHeaders(Bent):
+    """Carries only the headers it knows."""
+
+    async def publish(self, entries, seconds):
+        known = ("content-type", self.header_prefix)
+        bare = [with_headers(each, [pair for pair in each.headers if pair[0].startswith(known)]) for each in entries]
+        return await self.inner.publish(bare, seconds)
+
+
+class IgnoresPrefetch(Bent):
+    """Hands over everything it has."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, prefetch=100_000))
+
+
+class LeaksATask(Bent):
+    """Leaves a task behind when it is closed."""
+
+    async def close(self):
+        await self.inner.close()
+        self.left = asyncio.create_task(asyncio.sleep(5))
+
+
+class WorksAfterClose(Bent):
+    """Publishes though it was closed."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.closed = False
+
+    async def publish(self, entries, seconds):
+        return [CONFIRMED for _ in entries] if self.closed else await self.inner.publish(entries, seconds)
+
+    async def close(self):
+        self.closed = True
+        await self.inner.close()
+
+
+class LosesDeadLetters(Bent):
+    """Settles a rejected delivery and keeps no dead letter."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, reject=lambda record, each=each: each.accept()) for each in deliveries]
+
+
+class EmptiesDeadLetters(Bent):
+    """Keeps dead letters without their record."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, reject=lambda record, each=each: each.reject(())) for each in deliveries]
+
+
+class RedeliversSettled(Bent):
+    """Publishes the last message it accepted once more when it is closed."""
+
+    last = None
+
+    def deliver(self, deliveries):
+        self.last = deliveries[-1]
+        return deliveries
+
+    async def subscribe(self, plan):
+        self.plan = plan
+        return await super().subscribe(plan)
+
+    async def close(self):
+        if self.last and self.last.settlement is Settlement.ACCEPTED:
+            last, self.last = self.last, None
+            await self.inner.publish([Entry(self.plan.destination, last.body, last.headers, last.key)], 1)
+        await self.inner.close()
+
+
+class RewindsPositions(Bent):
+    """Counts a position back now and then."""
+
+    def deliver(self, deliveries):
+        for each in deliveries:
+            if not next(self.count) % 20 and each.position and each.position.offset:
+                each.position = Position(each.position.partition, each.position.offset - 1)
+        return deliveries
+
+
+class ForeignPositions(Bent):
+    """Confirms with positions of its own."""
+
+    async def publish(self, entries, seconds):
+        outcomes = await self.inner.publish(entries, seconds)
+        return [
+            Outcome(
+                each.status, each.position and Position(each.position.partition, each.position.offset + 1), each.error
+            )
+            for each in outcomes
+        ]
+
+
+class OneGroupEach(Bent):
+    """Gives every member a group of its own."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, name=f"{plan.name}-{id(self)}"))
+
+
+class OneGroupForAll(Bent):
+    """Puts all subscriptions of a stream into one group."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, name="shared"))
+
+
+class ForgetsAttempts(Bent):
+    """Calls every attempt the first."""
+
+    def deliver(self, deliveries):
+        for each in deliveries:
+            each.attempt = 1
+        return deliveries
+
+
+class NeverTriesAgain(Bent):
+    """Takes a retry for a success."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, retry=each.accept) for each in deliveries]
+
+
+class LastSettlementWins(Bent):
+    """Answers every settlement as if it were the first."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, accept=lambda each=each: each.accept() or True) for each in deliveries]
+
+
+class SettlesStale(Bent):
+    """Settles what belongs to a lost session, without a word."""
+
+    def deliver(self, deliveries):
+        def accept(delivery):
+            try:
+                return delivery.accept()
+            except StaleDelivery:
+                return True
+
+        return [BentDelivery(each, accept=lambda each=each: accept(each)) for each in deliveries]
+
+
+class CommitsTheMaximum(Bent):
+    """Takes the highest accepted offset for the position, whatever is unfinished below."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.out = []
+
+    def deliver(self, deliveries):
+        self.out += deliveries
+        return [BentDelivery(each, accept=lambda each=each: self._accept(each)) for each in deliveries]
+
+    def _accept(self, accepted):
+        for each in self.out:
+            below = each.position.partition == accepted.position.partition and each.position < accepted.position
+            if below and each.session.alive:
+                each.accept()
+        return accepted.accept()
+
+
+class MatchesEverything(Bent):
+    """Takes no notice of patterns."""
+
+    async def provision(self, topology):
+        plans = tuple(replace(each, bindings=(Binding("#"),)) for each in topology.subscriptions)
+        await self.inner.provision(Topology(topology.destinations, plans))
+
+
+class MatchesAnyHeader(Bent):
+    """Reads `all` headers as `any`."""
+
+    async def provision(self, topology):
+        plans = tuple(
+            replace(each, bindings=tuple(replace(binding, match_all=False) for binding in each.bindings))
+            for each in topology.subscriptions
+        )
+        await self.inner.provision(Topology(topology.destinations, plans))
+
+
+class MixesDestinations(Bent):
+    """Now and then publishes to the destination of the entry before."""
+
+    before = None
+
+    async def publish(self, entries, seconds):
+        return await self.inner.publish([self._astray(each) for each in entries], seconds)
+
+    def _astray(self, entry):
+        before, self.before = self.before, entry.destination
+        stray = before is not None and next(self.count) % 10 == 0
+        return Entry(before, entry.body, entry.headers, entry.key, entry.routing_key) if stray else entry
+
+
+class NoOrder(Bent):
+    """Declares an ordered queue as any other."""
+
+    async def provision(self, topology):
+        loose = tuple(replace(each, ordered=False) for each in topology.destinations)
+        await self.inner.provision(Topology(loose, topology.subscriptions))
+
+
+class NeverForgets(Bent):
+    """Keeps subscriptions that are not durable."""
+
+    async def provision(self, topology):
+        plans = tuple(replace(each, durable=True) for each in topology.subscriptions)
+        await self.inner.provision(Topology(topology.destinations, plans))
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, durable=True))
+
+
+class StartsAtTheEnd(Bent):
+    """Starts every new group at the end."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, start=StartAt("latest")))
+
+
+class StartsOneLate(Bent):
+    """Starts one message after the offset that was asked for."""
+
+    async def subscribe(self, plan):
+        late = plan.start.at + 1 if isinstance(plan.start.at, int) else plan.start.at
+        return await self.inner.subscribe(replace(plan, start=StartAt(late)))
+
+
+class ResolvesLatestAgain(Bent):
+    """Starts a group that had read nothing at the end, every time it comes (T3)."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, durable=plan.start.at != "latest"))
+
+
+class ClosesInsteadOfDraining(Bent):
+    """Closes when it should drain: what has begun is delivered again."""
+
+    async def subscribe(self, plan):
+        source = await super().subscribe(plan)
+        source.drain = source.inner.sever
+        return source
+
+
+class DrainsWithoutEnd(Bent):
+    """Goes on taking when it should drain."""
+
+    async def subscribe(self, plan):
+        source = await super().subscribe(plan)
+        source.drain = lambda: None
+        return source
+
+
+SABOTEURS = {
+    Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
+    DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
+    Doubles: ["C22-members_compete-queue", "C23-groups_are_independent-topic", "C24-address_isolation-queue"],
+    SwapsNeighbours: ["C17-per_key_order-stream", "C17-per_key_order-ordered_queue"],
+    AcceptsFirst: [
+        "C08-unfinished_comes_back-queue",
+        "C20-commit_watermark_contiguous-stream",
+        "C10-reject_dead_letters_once-queue",
+        "C14-cancel_leaves_unsettled-queue",
+        "C11-failing_for_ever_is_dead_lettered-queue",
+    ],
+    CancelAccepts: ["C14-cancel_leaves_unsettled-stream", "C08-unfinished_comes_back-topic"],
+    ConfirmsEverything: [
+        "C03-unacceptable_publish_is_typed-queue",
+        "C03-full_queue_refuses-queue",
+        "C05-batch_outcomes_itemised-stream",
+    ],
+    SwallowsUnroutable: ["C03-unroutable_is_refused-topic"],
+    DropsHead: ["C03-full_queue_refuses-queue"],
+    ShiftsOutcomes: ["C05-batch_outcomes_itemised-queue"],
+    StopsAtTheFirstBad: ["C05-batch_outcomes_itemised-topic"],
+    ForgetsHeaders: ["C01-round_trip_fidelity-queue", "C24-headers_match-topic"],
+    IgnoresPrefetch: ["C16-in_flight_bound-queue", "C16-in_flight_bound-stream"],
+    LeaksATask: ["C27-close_is_final-queue", "C07-ack_is_final-stream"],
+    WorksAfterClose: ["C27-close_is_final-stream"],
+    LosesDeadLetters: [
+        "C10-reject_dead_letters_once-queue",
+        "C12-first_settlement_wins-topic",
+        "C15-poison_is_quarantined-stream",
+        "C11-failing_for_ever_is_dead_lettered-stream",
+        "C23-groups_are_independent-stream",
+    ],
+    EmptiesDeadLetters: ["C10-reject_dead_letters_once-stream", "C15-poison_is_quarantined-queue"],
+    RedeliversSettled: ["C07-ack_is_final-topic"],
+    RewindsPositions: ["C19-no_skip_no_rewind-stream", "C21-position_agreement-stream"],
+    ForeignPositions: ["C21-position_agreement-stream"],
+    OneGroupEach: ["C22-members_compete-stream"],
+    OneGroupForAll: ["C23-groups_are_independent-stream"],
+    ForgetsAttempts: ["C09-retry_redelivers_with_attempt-queue"],
+    NeverTriesAgain: ["C09-retry_redelivers_with_attempt-stream", "C12-first_settlement_wins-queue"],
+    LastSettlementWins: ["C12-first_settlement_wins-stream"],
+    SettlesStale: ["C13-stale_settlement_is_harmless-queue"],
+    CommitsTheMaximum: ["C20-commit_watermark_contiguous-stream"],
+    MatchesEverything: ["C24-patterns_match-topic"],
+    MatchesAnyHeader: ["C24-headers_match-topic"],
+    MixesDestinations: ["C24-address_isolation-queue", "C24-address_isolation-stream"],
+    NoOrder: ["C17-per_key_order-ordered_queue", "C22-members_compete-ordered_queue"],
+    NeverForgets: ["C06-ephemeral_subscription_forgets-topic", "C06-ephemeral_subscription_forgets-stream"],
+    StartsAtTheEnd: ["C25-replay_from_start-stream"],
+    StartsOneLate: ["C25-replay_from_offset-stream"],
+    ResolvesLatestAgain: ["C06-latest_retains_once_begun-stream"],
+    ClosesInsteadOfDraining: [
+        "C28-graceful_stop_drains-queue",
+        "C17-order_survives_graceful_stop-stream",
+        "C17-order_survives_rolling_restart-ordered_queue",
+    ],
+    DrainsWithoutEnd: ["C28-graceful_stop_drains-stream"],
+}
+"""Each saboteur, and the cases that must notice it."""
