@@ -16,6 +16,8 @@ CONTENT_TYPE = "content-type"
 MESSAGE_ID = "ce-id"
 PARTITION_KEY = "ce-partitionkey"
 
+_OF_THE_BROKER = ("x-delivery-count", "x-acquired-count")
+
 PERSISTENT: Final = 2
 TRANSIENT: Final = 1
 
@@ -28,8 +30,13 @@ def outgoing(headers: Headers, delivery_mode: Literal[1, 2]) -> BasicProperties:
 
 
 def incoming(properties: BasicProperties) -> list[tuple[str, object]]:
-    """The headers of a delivery, the content type first."""
-    headers: list[tuple[str, object]] = list(properties.headers.items()) if properties.headers else []
+    """The headers of a delivery, the content type first, without those that the broker has put there itself."""
+    table = cast("dict[str, object] | None", properties.headers)
+    headers: list[tuple[str, object]] = []
+    if table:
+        for name in _OF_THE_BROKER:
+            table.pop(name, None)
+        headers.extend(table.items())
     if properties.content_type is not None:
         headers.insert(0, (CONTENT_TYPE, properties.content_type))
     return headers

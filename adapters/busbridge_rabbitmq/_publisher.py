@@ -64,6 +64,11 @@ class Publisher:
         self.unrouted = 0
         """Messages that no subscription matched, published to topics that allow it."""
 
+    @property
+    def in_flight(self) -> int:
+        """Messages written and not confirmed."""
+        return len(self._unconfirmed)
+
     def begin(self) -> None:
         """Starts the task that keeps a channel open."""
         self._running = asyncio.create_task(self._run(), name=f"busbridge publishing to {self._link.broker}")

@@ -63,14 +63,12 @@ class QueueSource:
         if self._stopping is None and not self._closed:
             self._stop_running()
             self._inbox.end(SourceEnded())
-            self._stopping = asyncio.create_task(self._stop(), name=f"busbridge leaving {self._queue}")
+            if self._consumer is not None:
+                self._consumer.session.taking = False
+                self._consumer.give_back(self._inbox.clear())
+                self._stopping = asyncio.create_task(self._stop(self._consumer), name=f"leaving {self._queue}")
 
-    async def _stop(self) -> None:
-        consumer = self._consumer
-        if consumer is None:
-            return
-        consumer.session.taking = False
-        consumer.give_back(self._inbox.clear())
+    async def _stop(self, consumer: Consumer) -> None:
         try:
             await consumer.stop()
         except AMQPError as error:
