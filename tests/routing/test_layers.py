@@ -71,7 +71,7 @@ def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_no_layer_is_told() -> None:
-    assert faults(17)[0].problem == "a int is no layer of a configuration"  # type: ignore[arg-type]
+    assert faults(17)[0].problem == "int is no layer of a configuration"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_no_fault_shows_a_secret(tmp_path: Path, transport: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.text("abc:/@?#%[]{}'\"\\ \n", max_size=12), st.text("abc:/@?#%[]{}'\"\\ \n", max_size=12))
 def test_no_fault_shows_the_password_of_any_url(before: str, after: str) -> None:
     url = f"amqp://u{before}:{SECRET}{after}@host"

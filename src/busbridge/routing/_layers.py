@@ -30,7 +30,7 @@ def _layer(source: object, environ: Mapping[str, str]) -> Document:
     try:
         path = Path(cast("str", source))
     except TypeError:
-        problem = f"a {type(source).__name__} is no layer of a configuration"
+        problem = f"{type(source).__name__} is no layer of a configuration"
         return Document(faults=[Fault(problem, hint="give the path of a file, or a mapping")])
     return _file(path, Location(), environ, ())
 
