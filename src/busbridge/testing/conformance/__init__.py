@@ -6,6 +6,7 @@ from busbridge.testing.conformance._ledger import Event, Ledger, What
 from busbridge.testing.conformance._rig import DeadMessage, Faults, Place, Rig
 from busbridge.testing.conformance._row import Case, Row, RowFailed
 from busbridge.testing.conformance._run import run
+from busbridge.testing.conformance._tables import capability_table, conformance_table, coverage
 from busbridge.testing.conformance.rows import ROWS
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "RowFailed",
     "Verdict",
     "What",
+    "capability_table",
+    "conformance_table",
+    "coverage",
     "disagreements",
     "judge",
     "jumps",
