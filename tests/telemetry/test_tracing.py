@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from busbridge.errors import MessageRefused
-from busbridge.telemetry import Tracing
+from busbridge.telemetry import detect
+from busbridge.telemetry.tracing import Tracing
 
 
 @pytest.fixture
@@ -40,15 +41,15 @@ def publish(tracing: Tracing, message_id: str = "id-1") -> tuple[tuple[str, str]
 
 
 def test_without_an_sdk_there_is_no_tracing():
-    assert Tracing.detect() is None
+    assert detect() is None
 
 
 def test_with_an_sdk_there_is():
     # In a process of its own: the provider is global and can be set once.
     code = (
         "from opentelemetry import trace; from opentelemetry.sdk.trace import TracerProvider;"
-        "from busbridge.telemetry import Tracing;"
-        "trace.set_tracer_provider(TracerProvider()); assert Tracing.detect() is not None;"
+        "from busbridge.telemetry import detect;"
+        "trace.set_tracer_provider(TracerProvider()); assert detect() is not None;"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

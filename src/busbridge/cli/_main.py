@@ -17,11 +17,19 @@ from rich.console import Console
 from busbridge.cli._missing import missing_lines
 from busbridge.cli._services import find_services
 from busbridge.cli._show import flow_table, flows
-from busbridge.cli._sketch import sketch
 from busbridge.errors import BusbridgeError, ConfigurationError, Fault
 from busbridge.routing import Config, load
 from busbridge.routing import schema as file_schema
-from busbridge.runtime import InstalledTransports, MemoryTransports, Service, Transports, faults, serve
+from busbridge.runtime import (
+    InstalledTransports,
+    MemoryTransports,
+    Service,
+    Transports,
+    faults,
+    made_up,
+    serve,
+    transport_faults,
+)
 
 _DEFAULT = Path("busbridge.yaml")
 
@@ -58,7 +66,8 @@ def run(
     memory: Annotated[bool, typer.Option("--memory", help="In memory instead of on brokers; needs no file.")] = False,  # noqa: FBT002
 ) -> None:
     """Run services until SIGTERM or SIGINT, then stop gracefully."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
     services = find_services(targets)
     loaded = _made_up(services) if memory and not config and not _DEFAULT.exists() else _load(config)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
@@ -73,7 +82,8 @@ def check(targets: _Targets = None, config: _Files = None) -> None:
     """Tell every fault of the configuration, and of services joined with it, without connecting."""
     services = find_services(targets or ())
     loaded = _load(config)
-    found = _joined_faults(services, loaded, InstalledTransports())
+    transports = InstalledTransports()
+    found = list(dict.fromkeys([*transport_faults(loaded, transports), *_joined_faults(services, loaded, transports)]))
     if not found:
         typer.echo(f"fine: {str(loaded)[1:-1]}")
         return
@@ -110,9 +120,10 @@ def _load(files: list[Path] | None) -> Config:
 
 
 def _made_up(services: list[Service[Any]]) -> Config:
-    text = sketch(services)
+    document = made_up(services)
+    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
     typer.echo(f"# no {_DEFAULT}: running with this one, in memory\n{text}", nl=False)
-    return load(yaml.safe_load(text))
+    return load(document)
 
 
 def _joined_faults(services: list[Service[Any]], config: Config, transports: Transports) -> list[Fault]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from busbridge.cli._sketch import names_of
+from busbridge.contract import info_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from busbridge.contract import Contract
     from busbridge.routing import Config
     from busbridge.runtime import Service
 
@@ -23,7 +24,7 @@ def missing_lines(services: Sequence[Service[Any]], config: Config) -> str:
 
 
 def _routes(services: Iterable[Service[Any]], config: Config) -> Iterator[str]:
-    published = names_of(contract for service in services for contract in service.publishes)
+    published = _names_of(contract for service in services for contract in service.publishes)
     missing = [name for name in published if name not in config.routes]
     if missing:
         yield "routes:"
@@ -43,3 +44,8 @@ def _services(services: Iterable[Service[Any]], config: Config) -> Iterator[str]
 def _lacking(service: Service[Any], config: Config) -> list[str]:
     plan = config.services.get(service.name)
     return [name for name in service.subscriptions if plan is None or name not in plan.subscriptions]
+
+
+def _names_of(contracts: Iterable[type[Contract]]) -> list[str]:
+    """The names of contracts, each once, in their order."""
+    return list(dict.fromkeys(info_of(each).name for each in contracts))

@@ -5,4 +5,4 @@ from busbridge.memory._patterns import takes
 from busbridge.memory._stored import Stored
 from busbridge.memory._transport import MemoryTransport
 
-__all__ = ["MemoryBroker", "MemoryTransport", "Stored"]
+__all__ = ["MemoryBroker", "MemoryTransport", "Stored", "takes"]

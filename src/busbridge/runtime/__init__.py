@@ -11,7 +11,7 @@ from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._publishing import Prepared
 from busbridge.runtime._serve import serve
 from busbridge.runtime._service import Lifespan, Service, Subscription
-from busbridge.runtime._startup import faults
+from busbridge.runtime._startup import faults, transport_faults
 from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "faults",
     "made_up",
     "serve",
+    "transport_faults",
 ]

@@ -21,7 +21,7 @@ from busbridge.runtime._service import R
 from busbridge.runtime._startup import faults, used_transports
 from busbridge.runtime._transports import InstalledTransports
 from busbridge.runtime._worker import Worker
-from busbridge.telemetry import Tracing
+from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._publishing import Prepared
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
+    from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Transport
 
 _THREADS: Final = 32
@@ -105,7 +106,7 @@ class Bus(Generic[R]):
             raise ConfigurationError(found)
         resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
         transports = await self._connect(stack, config)
-        tracing = Tracing.detect()
+        tracing = detect()
         self._publishing = self._publishing_through(stack, config, transports, tracing)
         if self._consume:
             await self._subscribe(stack, config, transports, resources, tracing)

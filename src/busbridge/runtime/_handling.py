@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._dispatch import Bound, Choice, Dispatcher
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._publishing import Publishing
-    from busbridge.telemetry import Tracing
+    from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Delivery
 
 _log = logging.getLogger("busbridge.handling")

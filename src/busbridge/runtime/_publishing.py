@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._sender import Sender
     from busbridge.runtime._service import Service
-    from busbridge.telemetry import PublishSpan, Tracing
+    from busbridge.telemetry.tracing import PublishSpan, Tracing
     from busbridge.transport import Headers
 
 _log = logging.getLogger("busbridge.publishing")

@@ -24,7 +24,16 @@ def faults(service: Service[Any], config: Config, transports: Transports) -> lis
         *_contract_faults(service),
         *_route_faults(service, config),
         *_subscription_faults(service, config),
-        *_transport_faults(service, config, transports),
+        *transport_faults(config, transports, used_transports(service, config)),
+    ]
+
+
+def transport_faults(config: Config, transports: Transports, names: Iterable[str] | None = None) -> list[Fault]:
+    """What is wrong with transports (default: all) and with what the configuration asks of them, without connecting."""
+    return [
+        fault
+        for name in (config.transports if names is None else names)
+        for fault in _transport_faults(config, transports, name)
     ]
 
 
@@ -96,16 +105,15 @@ def _subscription_faults(service: Service[Any], config: Config) -> Iterator[Faul
             yield Fault(problem, config.locate((*path, name)), hint)
 
 
-def _transport_faults(service: Service[Any], config: Config, transports: Transports) -> Iterator[Fault]:
-    for name in used_transports(service, config):
-        settings = config.transports[name]
-        try:
-            transport = transports.find(settings)
-        except MissingExtra as error:
-            yield Fault(str(error), config.locate(("transports", name, "url")))
-            continue
-        yield from _settings_faults(transport, settings, config)
-        yield from _capability_faults(transport.capabilities, name, config)
+def _transport_faults(config: Config, transports: Transports, name: str) -> Iterator[Fault]:
+    settings = config.transports[name]
+    try:
+        transport = transports.find(settings)
+    except MissingExtra as error:
+        yield Fault(str(error), config.locate(("transports", name, "url")))
+        return
+    yield from _settings_faults(transport, settings, config)
+    yield from _capability_faults(transport.capabilities, name, config)
 
 
 def _settings_faults(transport: type[Transport], settings: TransportSettings, config: Config) -> Iterator[Fault]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self, final
+from typing import TYPE_CHECKING, Final, final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NoOpTracerProvider, ProxyTracerProvider, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from busbridge.telemetry._context import carrier
@@ -50,12 +50,6 @@ class Tracing:
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer: Tracer = provider.get_tracer("busbridge", schema_url=SCHEMA_URL)
         self._propagator = TraceContextTextMapPropagator()
-
-    @classmethod
-    def detect(cls) -> Self | None:
-        """Tracing by the provider that is set now; None when there is none but the API's own, which records nothing."""
-        provider = trace.get_tracer_provider()
-        return None if isinstance(provider, ProxyTracerProvider | NoOpTracerProvider) else cls(provider)
 
     def begin_publish(
         self,
