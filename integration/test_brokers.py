@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic
 
-from integration.brokers import BrokerSet, start_kafka
+from integration.brokers import BrokerSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,16 +196,20 @@ def test_a_user_who_is_denied_a_kafka_topic_cannot_see_it(kafka_secure: Kafka) -
     assert "secret" not in admin.list_topics(timeout=_WAIT_SECONDS).topics
 
 
-def test_sets_side_by_side_do_not_meet(broker_set: BrokerSet, kafka: Kafka, new_kafka: Callable[..., Kafka]) -> None:
+def test_sets_side_by_side_do_not_meet(broker_set: BrokerSet, kafka: Kafka) -> None:
     other = BrokerSet(f"{broker_set.name}-other")
     try:
-        second = start_kafka(other.name)
-        third = new_kafka()
-        second.wait_until_ready()
-        assert len({kafka.port, second.port, third.port}) == 3
+        second = other.up(["kafka"])["kafka"]
+        assert second.port != kafka.port
         assert other.running()["kafka"].url == second.url
     finally:
         other.down()
     assert other.running() == {}
-    assert third.answers()
     assert kafka.answers()
+
+
+def test_a_new_broker_is_of_this_test_alone(kafka: Kafka, new_kafka: Callable[..., Kafka]) -> None:
+    _make_kafka_topic(kafka, "shared")
+    own = new_kafka(settings="auto.create.topics.enable=true")
+    assert own.url != kafka.url
+    assert "shared" not in own.admin().list_topics(timeout=_WAIT_SECONDS).topics

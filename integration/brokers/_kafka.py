@@ -69,8 +69,8 @@ class Kafka(Broker):
 
     def add_scram_user(self, user: str, password: str) -> None:
         """Creates the user for SCRAM-SHA-256 and SCRAM-SHA-512."""
-        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
-            entity = ("--entity-type", "users", "--entity-name", user)
+        entity = ("--entity-type", "users", "--entity-name", user)
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):  # the broker refuses two in one request
             self.tool("configs", "--alter", "--add-config", f"{mechanism}=[password={password}]", *entity)
 
     def deny(self, user: str, kafka_topic: str) -> None:
