@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from busbridge import Config
     from busbridge.runtime import Transports
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 CONFIG: Final = Path(__file__).parent / "busbridge.yaml"
 
@@ -53,7 +53,7 @@ def main(
     patience: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="How long each phase may take.")] = 120,
 ) -> None:
     """Run the shop: 6,919 orders through seven services, in memory or on real brokers. Its books are checked."""
-    console = Console()
+    console = Console(highlight=False)
     try:
         placed = purchases() if orders is None else read_orders(orders)
         loaded = load(CONFIG, *(config or ()))
@@ -74,8 +74,7 @@ def _demonstrate(
     # Names of its own, so that what an earlier run left on the brokers is not read again.
     config = namespaced(config, f"shop-{secrets.token_hex(3)}.")
     tally = Tally()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
-    logging.getLogger("busbridge.handling").setLevel(logging.ERROR)  # lost answers of the gateway are part of the show
+    _show_warnings(console)
     with _own_databases():
         try:
             with Live(console=console, get_renderable=lambda: table_of(tally), transient=True):
@@ -83,6 +82,14 @@ def _demonstrate(
         finally:
             console.print(table_of(tally), *remarks_on(tally), sep="\n")
         return differences(orders)
+
+
+def _show_warnings(console: Console) -> None:
+    """Those of busbridge, but for the retries: lost answers of the gateway are part of the show."""
+    handler = RichHandler(console=console, show_time=False, show_path=False)
+    logging.basicConfig(level=logging.CRITICAL, format="%(message)s", handlers=[handler])
+    logging.getLogger("busbridge").setLevel(logging.WARNING)
+    logging.getLogger("busbridge.handling").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from busbridge import Bus, Contract
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 checkout = Service("checkout", publishes=[OrderCreated, ProcessOrder])
 

@@ -15,7 +15,7 @@ from examples.shop.demo.tally import Tally
 
 if TYPE_CHECKING:
     from busbridge.runtime import Transports
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 CONFIG = Path(__file__).parents[2] / "examples" / "shop" / "busbridge.yaml"
 

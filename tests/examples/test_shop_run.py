@@ -16,7 +16,7 @@ from tests.examples.saboteurs import SabotagedTransports, double_one, lose_one, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 pytestmark = pytest.mark.usefixtures("shop_data")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from examples.shop.database import Row
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 _NAMED: Final = 3
 """Differences of one book that are named; the rest is counted."""

@@ -8,11 +8,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from busbridge.errors import BusbridgeError, Fault, Location
+from examples.shop.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,31 +22,6 @@ PURCHASES: Final = Path(__file__).parent.parent / "data" / "cdnow-purchases.txt"
 
 _LISTED: Final = 20
 """Faults that an error lists; the rest is counted."""
-
-_Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,100}$")]
-
-
-def _iso_date(value: object) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(str(value))
-
-
-class Order(BaseModel):
-    """One order, as its row says."""
-
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
-
-    order_id: _Name
-    customer_id: _Name
-    date: Annotated[date, BeforeValidator(_iso_date)]
-    items: Annotated[int, Field(ge=1, le=1_000_000)]
-    total: Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
-    """US dollars."""
-
-    @property
-    def total_cents(self) -> int:
-        """What the services reckon with."""
-        return int(self.total * 100)
-
 
 ALLOWED: Final = {
     "order_id": "1 to 100 letters, digits, '.', '_', ':' or '-', each once in the file",

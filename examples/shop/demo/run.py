@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from busbridge import Config, Service
     from busbridge.runtime import Transports
-    from examples.shop.demo.orders import Order
     from examples.shop.demo.tally import Tally
+    from examples.shop.order import Order
 
 WORKERS: Final = 3
 """Order processors that share the queue."""
@@ -64,18 +64,16 @@ async def _serving(
     services: Iterable[Service[Any]], config: Config, transports: Transports, tally: Tally
 ) -> AsyncGenerator[None]:
     """A bus for each; one whose subscription can't go on interrupts the block, and its error is raised."""
-    async with AsyncExitStack() as stack:
-        buses = [
-            await stack.enter_async_context(Bus(service, config, transports=transports, observer=tally))
-            for service in services
-        ]
-        try:
-            async with asyncio.TaskGroup() as group:
-                watching = [group.create_task(bus.serve()) for bus in buses]
-                yield
-                for each in watching:
-                    each.cancel()
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors.exceptions[0].__cause__
-        finally:
-            tally.close(buses)
+    buses = [Bus(service, config, transports=transports, observer=tally) for service in services]
+    try:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            for bus in buses:
+                await stack.enter_async_context(bus)
+            watching = [group.create_task(bus.serve()) for bus in buses]
+            yield
+            for each in watching:
+                each.cancel()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors.exceptions[0].__cause__
+    finally:
+        tally.close(buses)

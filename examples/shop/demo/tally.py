@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime import Prepared, Undelivered
     from busbridge.transport import Delivery
-    from examples.shop.demo.orders import Order
+    from examples.shop.order import Order
 
 _ID = ("ce-id", "ce_id")
 """The header with the message's id, on RabbitMQ and on Kafka."""
