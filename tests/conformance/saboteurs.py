@@ -188,6 +188,13 @@ class IgnoresPrefetch(Bent):
         return await self.inner.subscribe(replace(plan, prefetch=100_000))
 
 
+class WaitsForTheHead(Bent):
+    """Hands nothing over behind a message that is not settled."""
+
+    async def subscribe(self, plan):
+        return await self.inner.subscribe(replace(plan, prefetch=1))
+
+
 class LeaksATask(Bent):
     """Leaves a task behind when it is closed."""
 
@@ -433,7 +440,11 @@ SABOTEURS = {
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
     Doubles: ["C22-members_compete-queue", "C23-groups_are_independent-topic", "C24-address_isolation-queue"],
-    SwapsNeighbours: ["C17-per_key_order-stream", "C17-per_key_order-ordered_queue"],
+    SwapsNeighbours: [
+        "C17-order_survives_bad_entry-stream",
+        "C17-per_key_order-stream",
+        "C17-per_key_order-ordered_queue",
+    ],
     AcceptsFirst: [
         "C08-unfinished_comes_back-queue",
         "C20-commit_watermark_contiguous-stream",
@@ -453,6 +464,7 @@ SABOTEURS = {
     StopsAtTheFirstBad: ["C05-batch_outcomes_itemised-topic"],
     ForgetsHeaders: ["C01-round_trip_fidelity-queue", "C24-headers_match-topic"],
     IgnoresPrefetch: ["C16-in_flight_bound-queue", "C16-in_flight_bound-stream"],
+    WaitsForTheHead: ["C16-unfinished_message_blocks_no_other-queue"],
     LeaksATask: ["C27-close_is_final-queue", "C07-ack_is_final-stream"],
     WorksAfterClose: ["C27-close_is_final-stream"],
     LosesDeadLetters: [

@@ -7,12 +7,14 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from busbridge.routing import Kind
 from busbridge.testing.conformance._checks import disagreements, jumps, late_by_key, overlapping_keys
 from busbridge.testing.conformance._ledger import What
-from busbridge.testing.conformance._message import message_id_of
+from busbridge.testing.conformance._message import entry_of, message_id_of
 from busbridge.testing.conformance._rig import Place
 from busbridge.testing.conformance._row import Row, RowFailed
 from busbridge.testing.conformance._worker import accept, hold, slowly
+from busbridge.transport import Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,6 +71,22 @@ async def _in_order(subscription: Subscription, *, late: int = 0, extra: int | N
         raise RowFailed(f"{count} messages came after a later one of their key, and {late} may: {dict(found)}")
     if extra == 0 and (keys := overlapping_keys(subscription.ledger.events)):
         raise RowFailed(f"two members held these keys at the same time: {sorted(keys)}")
+
+
+async def order_survives_bad_entry(bench: Bench) -> None:
+    """C17, an entry that can't be published stands among the others, and may make the transport send them again."""
+    subscription = bench.subscription()
+    await subscription.worker()
+    client = await bench.client()
+    kind = Kind.TOPIC if Kind.TOPIC in bench.rig.capabilities.kinds else bench.place.kind
+    nowhere = bench.new_destination("nowhere", kind=kind, ordered=kind is Kind.STREAM, partitions=None)
+    entries = bench.entries(2 * _SLICE, keys=4)
+    entries.insert(_SLICE, entry_of(nowhere, bench.prefix, "lost"))
+    outcomes = await bench.send(client, entries)
+    wrong = [index for index, each in enumerate(outcomes) if each.status is not Status.CONFIRMED]
+    if wrong != [_SLICE]:
+        raise RowFailed(f"entry {_SLICE} has no destination, and these were not confirmed: {wrong}")
+    await _in_order(subscription, extra=None)
 
 
 async def order_survives_graceful_stop(bench: Bench) -> None:
@@ -185,6 +203,11 @@ def _ordered(name: str, guarantee: str, run: Callable[[Bench], Awaitable[None]])
 
 ROWS: Final = (
     _ordered("per_key_order", "within a key, first deliveries follow the order of publishing", per_key_order),
+    _ordered(
+        "order_survives_bad_entry",
+        "within a key order holds when an entry of the batch can't be published",
+        order_survives_bad_entry,
+    ),
     _ordered(
         "order_survives_graceful_stop",
         "within a key order holds, and no message comes twice, when members join and stop",

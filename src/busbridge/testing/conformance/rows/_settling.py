@@ -219,6 +219,23 @@ async def _within_bound(bench: Bench, subscription: Subscription, bound: int) ->
     await subscription.judge()
 
 
+async def unfinished_message_blocks_no_other(bench: Bench) -> None:
+    """C16, the other side of the bound: one handler that takes long leaves the rest of the prefetch to others."""
+    subscription = bench.subscription(prefetch=_PREFETCH)
+    worker = await subscription.worker(hold)
+    count, ledger = 6 * _PREFETCH, subscription.ledger
+    await bench.publish(await bench.client(), count, keys=count)
+    if not await ledger.until(lambda: bool(worker.held), bench.rig.patience):
+        raise RowFailed("nothing was handed over")
+    first = worker.held.pop(0)
+    for done in range(count - 1):
+        if not await ledger.until(lambda: bool(worker.held), bench.rig.patience):
+            raise RowFailed(f"behind one unfinished message nothing came after {done} settlements")
+        worker.accept(worker.held.pop(0))
+    worker.accept(first)
+    await subscription.judge()
+
+
 ROWS: Final = (
     Row(
         "C09",
@@ -255,5 +272,12 @@ ROWS: Final = (
         "deliveries that are not settled never exceed the prefetch",
         tuple(Place),
         in_flight_bound,
+    ),
+    Row(
+        "C16",
+        "unfinished_message_blocks_no_other",
+        "a message that is not settled for long takes one place of the prefetch, not all",
+        tuple(Place),
+        unfinished_message_blocks_no_other,
     ),
 )
