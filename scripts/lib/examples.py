@@ -7,7 +7,8 @@ A page has a folder of its own, in which its fenced blocks are taken in order:
     ```sh title="run"                          commands, run there; `run, exits 1` where they must fail
     ```sh title="run in a second terminal"     commands that go on beside what follows, until SIGTERM at the page's end
     ```sh title="run on brokers"               the same as the two before, but only with --brokers
-    ```text title="output"                     what the block before printed; `...` stands for anything
+    ```text title="output"                     what the block before printed; `...` stands for anything. Of commands in
+                                               a second terminal it is waited for
 
 Brokers are where RABBITMQ_URL and KAFKA_URL say. Other blocks are only shown. The first fault of each page is told.
 """
@@ -22,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -73,14 +75,69 @@ def blocks(page: Path) -> Iterator[Block]:
         raise ExampleFailed(f"{page}:{begin}: the block has no end")
 
 
+class Command:
+    """A process that a block began, in a process group of its own; what it prints goes to a file."""
+
+    def __init__(self, block: Block, arguments: list[str], folder: Path, expected: int = 0) -> None:
+        self._block = block
+        self._expected = expected
+        self._output = folder / f".{block.page.stem}-{block.line}.output"
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def ended(self) -> str:
+        """Waits for its end; returns what it printed. Whatever happens, nothing of it is left."""
+        try:
+            code = self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise self._block.failed(f"it did not end within {SECONDS} s, and printed:\n{self.printed}") from None
+        finally:
+            self._kill()
+        if code != self._expected:
+            raise self._block.failed(f"it exited with {code}, not {self._expected}, and printed:\n{self.printed}")
+        return self.printed
+
+    def await_output(self, shown: Block) -> None:
+        """Waits until it has printed what a block shows."""
+        deadline = time.monotonic() + SECONDS
+        while not is_like(self.printed, shown.text):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise shown.failed(f"this was printed instead:\n{self.printed}")
+            time.sleep(0.05)
+
+    def stopped(self) -> None:
+        """Asks it to end, and waits until it did."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self.ended()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
 class Folder:
     """What the blocks of one page are executed in."""
 
-    def __init__(self, path: Path, *, brokers: bool) -> None:
-        self.path = path
+    def __init__(self, path: Path, stack: ExitStack, *, brokers: bool) -> None:
+        self._path = path
+        self._stack = stack
         self._brokers = brokers
-        self._printed: str | None = None
-        self._beside: list[tuple[Block, subprocess.Popen[str]]] = []
+        self._last: Command | None = None
 
     def execute(self, block: Block) -> None:
         """Does with a block what its title asks for."""
@@ -90,56 +147,37 @@ class Folder:
         elif block.title == "output" and block.language == "text":
             self._compare(block)
         elif block.title and _FILE.fullmatch(block.title):
-            self._write(block, block.title)
+            self._write(block.title, block.text)
         elif block.title:
             raise block.failed(f"nothing is known to be done with the title {block.title!r}")
         elif block.language == "python":
             self._script(block)
 
-    def _write(self, block: Block, name: str) -> None:
-        file = self.path / name
+    def _write(self, name: str, text: str) -> None:
+        file = self._path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(block.text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
 
     def _script(self, block: Block) -> None:
         name = f"{block.page.stem}_example.py"
-        blank = "\n" * block.line  # so that a traceback names the line of the page
-        (self.path / name).write_text(blank + block.text, encoding="utf-8")
-        self._printed = self._finished(block, [sys.executable, name], expected=0)
+        self._write(name, "\n" * block.line + block.text)  # so that a traceback names the line of the page
+        self._last = Command(block, [sys.executable, name], self._path)
+        self._last.ended()
 
     def _command(self, block: Block, run: re.Match[str]) -> None:
-        self._printed = None
+        self._last = None
         if run["brokers"] and not self._brokers:
             return
-        command = ["bash", "-euo", "pipefail", "-c", block.text]
+        arguments = ["bash", "-euo", "pipefail", "-c", block.text]
+        self._last = Command(block, arguments, self._path, int(run["code"] or 0))
         if run["beside"]:
-            self._beside.append((block, self._started(command)))
+            self._stack.callback(self._last.stopped)
         else:
-            self._printed = self._finished(block, command, expected=int(run["code"] or 0))
-
-    def _started(self, command: list[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            command,
-            cwd=self.path,
-            env=_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def _finished(self, block: Block, command: list[str], *, expected: int) -> str:
-        return _ended(block, self._started(command), expected)
+            self._last.ended()
 
     def _compare(self, block: Block) -> None:
-        if self._printed is not None and not _like(block.text).fullmatch(self._printed):
-            raise block.failed(f"this was printed instead:\n{self._printed}")
-
-    def close(self) -> None:
-        """Stops what runs beside, in the reverse order of its beginning. Each must end well."""
-        with ExitStack() as stack:
-            for block, process in self._beside:
-                stack.callback(_stopped, block, process)
+        if self._last is not None:
+            self._last.await_output(block)
 
 
 def _environment() -> dict[str, str]:
@@ -148,42 +186,22 @@ def _environment() -> dict[str, str]:
     return {**kept, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
-def _stopped(block: Block, process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-    _ended(block, process, 0)
+def is_like(printed: str, shown: str) -> bool:
+    """Whether a page shows what was printed: `...` stands for anything, and how wide a gap is does not matter."""
+    pattern = ".*".join(map(re.escape, _plain(shown).split("...")))
+    return re.fullmatch(pattern, _plain(printed), re.DOTALL) is not None
 
 
-def _ended(block: Block, process: subprocess.Popen[str], expected: int) -> str:
-    """What the process printed. Whatever happens, nothing of it is left."""
-    try:
-        printed, _ = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise block.failed(f"it did not end within {SECONDS} s") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    if process.returncode != expected:
-        raise block.failed(f"it exited with {process.returncode}, not {expected}, and printed:\n{printed}")
-    return printed
+def _plain(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
 
 
-def _like(text: str) -> re.Pattern[str]:
-    """`text` as a pattern: `...` stands for anything, blanks at the end of a line for nothing."""
-    lines = (r".*".join(map(re.escape, line.rstrip().split("..."))) + r"[ ]*" for line in text.strip("\n").split("\n"))
-    return re.compile(r"\s*" + "\n".join(lines) + r"\s*", re.DOTALL)
-
-
-def execute(page: Path, *, brokers: bool) -> int:
-    """Executes a page; returns the number of its blocks. Raises ExampleFailed."""
-    found = list(blocks(page))
+def execute(page: Path, *, brokers: bool) -> None:
+    """Executes a page. Raises ExampleFailed."""
     with tempfile.TemporaryDirectory() as path, ExitStack() as stack:
-        folder = Folder(Path(path), brokers=brokers)
-        stack.callback(folder.close)
-        for block in found:
+        folder = Folder(Path(path), stack, brokers=brokers)
+        for block in blocks(page):
             folder.execute(block)
-    return len(found)
 
 
 def pages(paths: Iterable[Path]) -> Iterator[Path]:
