@@ -24,7 +24,17 @@ from busbridge.errors import (
     UndeclaredContract,
 )
 from busbridge.routing import Config, load
-from busbridge.runtime import BlockingBus, Bus, Context, DeliveryInfo, PublishError, Service, Subscription, Undelivered
+from busbridge.runtime import (
+    BlockingBus,
+    Bus,
+    Context,
+    DeliveryInfo,
+    MemoryTransports,
+    PublishError,
+    Service,
+    Subscription,
+    Undelivered,
+)
 
 __all__ = [
     "AccessRefused",
@@ -41,6 +51,7 @@ __all__ = [
     "HandlerError",
     "InvalidEnvelope",
     "InvalidMessage",
+    "MemoryTransports",
     "MessageRefused",
     "MissingExtra",
     "OutcomeUnknown",

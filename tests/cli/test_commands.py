@@ -216,3 +216,15 @@ def test_run_refuses_services_that_do_not_fit_all_in_one_message(folder: Path, b
     assert "shop.stock-reserved" in done.stderr
     assert "'reserve-stock'" in done.stderr
     assert "'x'" in done.stderr
+
+
+def test_contracts_writes_the_catalog_and_keeps_older_versions(folder: Path, busbridge: Command) -> None:
+    older = folder / "contracts" / "shop.order-created" / "0.json"
+    older.parent.mkdir(parents=True)
+    older.write_text("{}")
+    done = busbridge("contracts", "shop:inventory")
+    written = ["contracts/shop.stock-reserved/1.json", "contracts/shop.order-created/1.json"]
+    assert (done.returncode, done.stdout.split()) == (0, written)
+    assert json.loads((folder / written[0]).read_text())["$id"] == "busbridge:contracts/shop.stock-reserved/1"
+    assert older.exists()
+    assert busbridge("contracts", "shop:inventory").stdout == "", "nothing has changed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -338,3 +339,25 @@ async def test_one_key_is_handled_in_order_also_by_many_lanes(config):
         await bus.publish_many(Placed(order_id=str(n % 16), cents=n) for n in range(800))
         await bus.settled()
     assert seen == {str(key): list(range(key, 800, 16)) for key in range(16)}
+
+
+async def test_resources_are_made_for_the_bus_seen_by_handlers_and_left_after_them(config):
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan():
+        events.append("made")
+        yield events
+        events.append("left")
+
+    service = Service("stock", lifespan=lifespan)
+
+    @service.subscription("reserve").handles(Placed)
+    async def handler(_: Placed, context: Context[list[str]]) -> None:
+        context.resources.append("handled")
+
+    async with harness(service, config=config) as bus:
+        assert bus.bus("stock").resources is events
+        await bus.publish(Placed(order_id="7"))
+        await bus.settled()
+    assert events == ["made", "handled", "left"]

@@ -17,6 +17,7 @@ from rich.console import Console
 from busbridge.cli._missing import missing_lines
 from busbridge.cli._services import find_services
 from busbridge.cli._show import flow_table, flows
+from busbridge.contract import CATALOG, export
 from busbridge.errors import BusbridgeError, ConfigurationError, Fault
 from busbridge.routing import Config, load
 from busbridge.routing import schema as file_schema
@@ -68,6 +69,7 @@ def run(
     """Run services until SIGTERM or SIGINT, then stop gracefully."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # and pika tells as errors what ours say, or mend
     services = find_services(targets)
     loaded = _made_up(services) if memory and not config and not _DEFAULT.exists() else _load(config)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
@@ -99,6 +101,19 @@ def show(targets: _Targets = None, config: _Files = None) -> None:
     """List contract, destination, subscription and, of the services given, handler."""
     services = find_services(targets or ())
     Console().print(flow_table(flows(_load(config), services)))
+
+
+@_app.command()
+def contracts(
+    targets: Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE...", help=_SERVICES_HELP)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The catalog's folder.")] = Path("contracts"),
+    config: _Files = None,
+) -> None:
+    """Write the contracts of services to the catalog, as JSON Schema: a file for each version, older ones kept."""
+    known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
+    catalog = _load(config).catalog if config or _DEFAULT.exists() else CATALOG
+    for file in export(known, output, catalog):
+        typer.echo(file)
 
 
 @_app.command()

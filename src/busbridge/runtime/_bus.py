@@ -74,6 +74,7 @@ class Bus(Generic[R]):
         self._state = "new"
         self._workers: dict[str, Worker] = {}
         self._publishing: Publishing | None = None
+        self._resources: Any = None
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -105,6 +106,7 @@ class Bus(Generic[R]):
         if found:
             raise ConfigurationError(found)
         resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
+        self._resources = resources
         transports = await self._connect(stack, config)
         tracing = detect()
         self._publishing = self._publishing_through(stack, config, transports, tracing)
@@ -230,6 +232,11 @@ class Bus(Generic[R]):
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    @property
+    def resources(self) -> R:
+        """What the service's lifespan made, as handlers see it; None without one, and before the bus opens."""
+        return self._resources  # type: ignore[no-any-return]  # the lifespan made it: an R
 
     @property
     def counts(self) -> Mapping[str, Counts]:

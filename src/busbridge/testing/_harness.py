@@ -62,6 +62,7 @@ async def harness(
     """
     real = bool(os.environ.get(REAL_BROKERS)) if real_brokers is None else real_brokers
     loaded = _loaded(services, config)
+    transports: Transports
     if real and config is not None:
         loaded = namespaced(loaded, f"test-{new_id()[-12:]}.")
         transports = InstalledTransports()
@@ -160,7 +161,7 @@ class Harness:
         return list(self._ledger.dead)
 
     def bus(self, service: str) -> Bus[Any]:
-        """The bus of one of the services, for its counts."""
+        """The bus of one of the services, for its counts and its resources."""
         return self._buses[service]
 
     def raise_failures(self) -> None:
