@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from busbridge.memory import MemoryTransport
-from busbridge.routing import Kind, reference
-from busbridge.testing.conformance import ROWS, Faults, Place
+from busbridge.routing import reference
+from busbridge.testing.conformance import Faults
+from busbridge.testing.conformance._tables import capability_table, conformance_table
 from busbridge.transport import Capabilities
 from busbridge_kafka import KafkaTransport
 from busbridge_kafka._options import REFUSED
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from busbridge.routing import Key
-    from busbridge.testing.conformance import Row
 
 TRANSPORTS: Final = {"memory": MemoryTransport, "RabbitMQ": RabbitMQTransport, "Kafka": KafkaTransport}
 
 
 async def _anyhow(*_: object) -> None:
-    """A fault that a rig could cause; which ones it can is all that is asked here."""
+    """A fault: that a rig can cause it is all that is asked here."""
 
 
 FAULTS: Final = {
@@ -42,8 +42,6 @@ FAULTS: Final = {
     "Kafka": Faults(restart=_anyhow),
 }
 """What the rigs of the three transports do to their brokers."""
-
-NO: Final = "no"
 
 _MARKED: Final = re.compile(
     r"(?P<begin><!-- (?P<name>[\w-]+): rendered by [^>]*-->\n).*?(?P<end><!-- /(?P=name) -->)", re.DOTALL
@@ -58,9 +56,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def capabilities() -> str:
     """What each transport can do."""
-    offered = [dict(each.capabilities.rows()) for each in TRANSPORTS.values()]
-    rows = ([_words(name), *(_shown(each[name]) for each in offered)] for name in offered[0])
-    return table(["", *TRANSPORTS], rows)
+    return capability_table({name: each.capabilities for name, each in TRANSPORTS.items()}) + "\n"
 
 
 def capability_meanings() -> str:
@@ -70,8 +66,7 @@ def capability_meanings() -> str:
 
 def conformance() -> str:
     """What each transport is tested for."""
-    rows = ([row.id, row.guarantee, _listed(row.places), *_tested(row)] for row in ROWS)
-    return table(["row", "guarantee", "places", *TRANSPORTS], rows)
+    return conformance_table({name: (each.capabilities, FAULTS[name]) for name, each in TRANSPORTS.items()}) + "\n"
 
 
 def yaml_keys(prefix: str) -> str:
@@ -119,27 +114,6 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(each for each in Kind if each in value)
-    if isinstance(value, bool):
-        return "yes" if value else NO
-    return "no limit" if value is None else f"{value:,}"
-
-
-def _listed(places: Iterable[Place]) -> str:
-    listed = [_words(each) for each in places]
-    return "all" if len(listed) == len(Place) else ", ".join(listed)
-
-
-def _tested(row: Row) -> Iterator[str]:
-    """For each transport: whether it is tested for a row, on every place of the row that it has."""
-    for name, transport in TRANSPORTS.items():
-        cases = [case for case in row.cases() if case.place.offered(transport.capabilities)]
-        tested = [case.place for case in cases if case.offered(transport.capabilities, FAULTS[name])]
-        yield NO if not tested else "yes" if len(tested) == len(cases) else _listed(tested)
 
 
 def _key_row(key: Key, prefix: str) -> list[str]:
