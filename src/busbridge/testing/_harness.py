@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from busbridge.routing import Config, Source
-    from busbridge.runtime import Prepared
+    from busbridge.runtime import Prepared, Transports
     from busbridge.testing._ledger import Expected
 
     C = TypeVar("C", bound=Contract)
@@ -153,7 +153,7 @@ class Harness:
 
     def published(self, contract: type[C]) -> list[C]:
         """What the services published of one contract, in order; not what the test did."""
-        return [cast("C", each) for each in self._published if type(each) is contract]
+        return [each for each in self._published if type(each) is contract]
 
     @property
     def dead(self) -> list[Dead]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from busbridge.envelope import check_headers, derived_id, new_id
 from busbridge.errors import ContractError
@@ -82,7 +82,7 @@ class RecordingContext(Context[R]):
 
     def published_of(self, contract: type[C]) -> list[C]:
         """What was published of one contract, in order."""
-        return [cast("C", each) for each in self.published if type(each) is contract]
+        return [each for each in self.published if type(each) is contract]
 
     def __repr__(self) -> str:
         return f"<RecordingContext of {self._message_id!r}, published {len(self.published)}>"
