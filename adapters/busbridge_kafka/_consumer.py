@@ -44,8 +44,10 @@ RESTING: Final = 0.5
 """Seconds without demand before the partitions are paused and the client is polled for its callbacks alone."""
 PAUSE: Final = (0.2, 0.6)
 """Seconds between two attempts to begin, jittered."""
+SERVING: Final = 0.01
+"""Seconds in one call of the client while its callbacks are waited for."""
 LEAVING: Final = 3.0
-"""Seconds for the last commit."""
+"""Seconds for the last commit and for giving up the partitions."""
 
 
 class Listener(Protocol):
@@ -217,11 +219,19 @@ class ConsumerThread:
             _log.warning("consumer of %s: %s", self._plan.group, error.str())
 
     def _finish(self, consumer: Consumer) -> None:
+        """The last commit, and out of the group.
+
+        Unsubscribed before it is closed: librdkafka's close alone never tells the group of a member that has no
+        partition, and the others would wait for it until its session times out.
+        """
         deadline = time.monotonic() + LEAVING
         self._partitions.pause(consumer)
         while not self.commit_soon() and time.monotonic() < deadline:
             self._commits.send(consumer, self._partitions.table.values(), now=True)
-            consumer.consume(1, LONGEST_WAIT / 10)  # paused: serves the answer to the commit
+            consumer.consume(1, SERVING)  # paused: serves the answer to the commit
+        consumer.unsubscribe()
+        while consumer.assignment() and time.monotonic() < deadline:
+            consumer.consume(1, SERVING)
 
     def _raised(self, error: Exception) -> None:
         """The subscription can't go on by itself. What has begun may still be settled, and is committed."""
