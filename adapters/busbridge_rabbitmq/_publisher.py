@@ -6,7 +6,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pika.exceptions import AMQPError, ShortStringTooLong, UnsupportedAMQPFieldException
 from pika.spec import Basic
@@ -39,6 +39,7 @@ _UNWRITABLE = (ShortStringTooLong, UnsupportedAMQPFieldException, UnicodeEncodeE
 """What the client raises for a message that AMQP has no bytes for."""
 
 
+@final
 class Publisher:
     """The one that publishes over one connection.
 

@@ -32,6 +32,7 @@ class Bench:
         self.broker = broker
         self.prefix = f"t{uuid.uuid4().hex[:8]}"
         self.declared = []
+        self.make = RabbitMQTransport
 
     def queue(self, name="orders", **changes):
         return Destination(name, Kind.QUEUE, "rabbitmq", f"{self.prefix}.{name}", **changes)
@@ -46,7 +47,7 @@ class Bench:
     @asynccontextmanager
     async def transport(self, *parts, url=None, **changes):
         """An open transport with destinations and plans provisioned."""
-        made = RabbitMQTransport(settings_for(url or self.broker.url, **changes))
+        made = self.make(settings_for(url or self.broker.url, **changes))
         await made.open()
         try:
             await made.provision(self.topology(*parts))

@@ -14,8 +14,9 @@ class Proxy:
         self.port = 0
         self.mute = False
         """While True nothing from the broker reaches the client: it never hears of its confirms."""
-        self.heard = asyncio.Event()
-        """Set when something was swallowed."""
+        self.deaf = False
+        """While True nothing from the client reaches the broker."""
+        self.swallowed = asyncio.Event()
 
     async def _serve(self, reader, writer):
         try:
@@ -30,8 +31,8 @@ class Proxy:
     async def _copy(self, reader, writer, *, from_broker=False):
         with suppress(OSError):
             while data := await reader.read(65_536):
-                if from_broker and self.mute:
-                    self.heard.set()
+                if self.mute if from_broker else self.deaf:
+                    self.swallowed.set()
                     continue
                 writer.write(data)
                 await writer.drain()
