@@ -20,9 +20,11 @@ class KafkaRig:
     scale = 1
     too_large = 2 * 1024 * 1024
 
-    def __init__(self, broker, *, transport=KafkaTransport, restartable=False):
+    transport = KafkaTransport
+
+    def __init__(self, broker, *, maker=KafkaTransport, restartable=False):
         self.broker = broker
-        self.transport = transport
+        self._maker = maker
         self.faults = Faults(restart=self._restart if restartable else None)
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
 
@@ -30,7 +32,7 @@ class KafkaRig:
         return TransportSettings("kafka", self.broker.url)
 
     def make(self, settings):
-        return self.transport(settings)
+        return self._maker(settings)
 
     def unique(self, name):
         return f"{self._run}-{uuid.uuid4().hex[:6]}-{name}"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from functools import partial
 
 import pika
 
-from busbridge.routing import Kind, TransportSettings
+from busbridge.routing import Kind
 from busbridge.testing.conformance import DeadMessage, Faults
 from busbridge_rabbitmq import RabbitMQTransport
+from integration.rabbitmq.bench import settings_for
 
 NO_SUCH_TAG = 4_000_000
-SEVERABLE = Faults(sever=lambda plan: None)  # what a rig offers, for who only asks what
 
 
 class RabbitMQRig:
@@ -24,19 +23,20 @@ class RabbitMQRig:
     scale = 1
     too_large = 16 * 1024 * 1024 + 1
 
-    def __init__(self, broker, *, transport=RabbitMQTransport, restartable=False):
+    transport = RabbitMQTransport
+
+    def __init__(self, broker, *, maker=RabbitMQTransport, restartable=False):
         self.broker = broker
-        self.transport = transport
+        self._maker = maker
         self.faults = Faults(sever=self._sever, restart=self._restart if restartable else None)
         self._made = []
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
 
     def settings(self):
-        bare = self.broker.url.replace("guest:guest@", "")
-        return TransportSettings("rabbitmq", bare, user="guest", password=_Secret("guest"))
+        return settings_for(self.broker.url)
 
     def make(self, settings):
-        self._made.append(self.transport(settings))
+        self._made.append(self._maker(settings))
         return self._made[-1]
 
     def unique(self, name):
@@ -81,11 +81,4 @@ class RabbitMQRig:
 
 
 def _consumers(source):
-    if hasattr(source, "_share"):
-        return source._share.consumers if isinstance(source._share.consumers, list) else source._share.consumers()
-    return [source._consumer]
-
-
-class _Secret:
-    def __init__(self, text):
-        self.get_secret_value = partial(str, text)
+    return source._share.consumers if hasattr(source, "_share") else [source._consumer]

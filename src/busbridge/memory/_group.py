@@ -26,6 +26,7 @@ class Group:
 
     def __init__(self, plan: SubscriptionPlan, log: Log, quiescence: Quiescence) -> None:
         log.clean()
+        self.name = plan.group
         self.log = log
         self.marks = [log.start(index, plan.start.at) for index in range(len(log.partitions))]
         self.handed = list(self.marks)

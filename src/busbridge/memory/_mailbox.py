@@ -54,17 +54,15 @@ class Mailbox:
     @property
     def full(self) -> bool:
         """True if nothing more fits."""
-        return self._max_length is not None and self._count >= self._max_length
+        if self._max_length is None or self._count < self._max_length:
+            return False
+        self.expire()
+        return self._count >= self._max_length
 
     @property
     def consumed(self) -> bool:
         """True while it has a source."""
         return bool(self._sources)
-
-    def peek(self) -> list[Stored]:
-        """What is ready to be taken, oldest first."""
-        self._expire()
-        return list(self._ready)
 
     def put(self, stored: Stored) -> None:
         """Keeps the message and wakes a source that waits."""
@@ -83,7 +81,7 @@ class Mailbox:
 
     def take(self, room: int) -> list[Stored]:
         """Up to `room` messages: no more than an equal share of what is ready, so that members share the work."""
-        self._expire()
+        self.expire()
         ready = self._ready
         share = min(room, -(-len(ready) // max(1, len(self._sources))))
         taken = [ready.popleft() for _ in range(share)]
@@ -115,7 +113,8 @@ class Mailbox:
         for _ in self._sources:
             self.nudge()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Lets go what nobody has read in time."""
         if self._ttl is None:
             return
         due = self._clock() - self._ttl

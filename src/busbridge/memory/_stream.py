@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left
 from datetime import datetime
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PARTITIONS = 4
 """Of a stream that doesn't say: enough to make members compete and keys spread, as on a real broker."""
+
+_TRIM_EVERY: Final = 1024
+"""Messages of a partition between two looks at what is too old, so that forgetting costs a message next to nothing."""
 
 
 @final
@@ -77,10 +80,17 @@ class Log:
         partition = self.partitions[index]
         stored.since = self._now()
         partition.entries.append(stored)
+        if self._retention is not None and not partition.end % _TRIM_EVERY:
+            partition.trim(stored.since - self._retention)
         self.total += 1
         for group in self.groups.values():
             group.published(index)
         return index, partition.end - 1
+
+    def add(self, group: Group) -> Group:
+        """A group that reads from now on."""
+        self.groups[group.name] = group
+        return group
 
     def _partition_of(self, key: str | None) -> int:
         if key is None:

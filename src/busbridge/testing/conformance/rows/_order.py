@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _ORDERED: Final = (Place.ORDERED_QUEUE, Place.STREAM)
 _SLICE: Final = 100
 _HANDLING: Final = 0.002
+_LONGER: Final = 0.02
+"""Long enough that what has begun has not ended when a partition or shard moves."""
 _PREFETCH: Final = 20
 
 
@@ -93,24 +96,37 @@ async def order_survives_graceful_stop(bench: Bench) -> None:
     """C17, a member joins and the first one stops under load."""
     subscription = bench.subscription(prefetch=_PREFETCH)
     client = await bench.client()
-    first = await subscription.worker(slowly(_HANDLING))
-    await under_load(bench, client, subscription, partial(subscription.worker, slowly(_HANDLING)))
+    first = await subscription.worker(slowly(_LONGER))
+    await under_load(bench, client, subscription, partial(subscription.worker, slowly(_LONGER)))
+    await _load_until_all_work(bench, client, subscription)
     await under_load(bench, client, subscription, first.stop)
     await _in_order(subscription)
+
+
+async def _load_until_all_work(bench: Bench, client: Transport, subscription: Subscription) -> None:
+    """Keeps the members busy until each was handed something: what moves to a new one, moves under load."""
+    ledger = subscription.ledger
+    wanted = {each.name for each in subscription.workers}
+    deadline = time.monotonic() + bench.rig.patience
+    while wanted - {each.member for each in ledger.of(What.DELIVERED)}:
+        if time.monotonic() > deadline:
+            raise RowFailed(f"a new member was handed nothing in {bench.rig.patience:g} s")
+        await bench.publish(client, _PREFETCH, batch=_PREFETCH)
+        await ledger.until(lambda: len(ledger.missing) < _PREFETCH, bench.rig.patience)
 
 
 async def order_survives_rolling_restart(bench: Bench) -> None:
     """C17, each member is replaced in its turn under load."""
     subscription = bench.subscription(prefetch=_PREFETCH)
     client = await bench.client()
-    members = [await subscription.worker(slowly(_HANDLING)) for _ in range(2)]
+    members = [await subscription.worker(slowly(_LONGER)) for _ in range(2)]
     for member in members:
         await under_load(bench, client, subscription, partial(_replace, subscription, member))
     await _in_order(subscription)
 
 
 async def _replace(subscription: Subscription, member: Worker) -> None:
-    await subscription.worker(slowly(_HANDLING))
+    await subscription.worker(slowly(_LONGER))
     await member.stop()
 
 

@@ -1,0 +1,146 @@
+"""What was declared on an in-memory broker: the queues, topics and streams, and the places their subscriptions read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+
+from busbridge.errors import TopologyMismatch
+from busbridge.memory._group import Group
+from busbridge.memory._mailbox import Mailbox
+from busbridge.memory._quiescence import Place, Quiescence
+from busbridge.memory._stream import Log
+from busbridge.memory._topic import Topic
+from busbridge.retry import PREFIX, Reason
+from busbridge.routing import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbridge.memory._stored import Stored
+    from busbridge.routing import Destination, SubscriptionPlan
+    from busbridge.transport import Headers
+
+    Bury: TypeAlias = Callable[[str, Stored, Headers], None]
+
+Holder: TypeAlias = "Mailbox | Topic | Log"
+"""What keeps the messages of a destination."""
+
+_FIXED: Final = ("kind", "ordered", "partitions", "retention", "compaction", "max_length", "ttl")
+
+
+@final
+class Destinations:
+    """Destinations by physical name. What exists is never changed. `bury` keeps a dead letter in the place named."""
+
+    def __init__(self, clock: Callable[[], float], now: Callable[[], float], bury: Bury) -> None:
+        self.quiescence = Quiescence(self._places)
+        self._clock = clock
+        self._now = now
+        self._bury = bury
+        self._declared: dict[str, Destination] = {}
+        self._holders: dict[str, Holder] = {}
+
+    def get(self, destination: Destination) -> Holder | None:
+        """What keeps the messages of a destination; None if it was not declared."""
+        return self._holders.get(destination.physical)
+
+    def declare(self, wanted: Destination) -> None:
+        """Creates it if it is not there. Raises TopologyMismatch where it differs, or must not be created."""
+        name = wanted.physical
+        if (known := self._declared.get(name)) is None:
+            if not wanted.provision:
+                raise TopologyMismatch(f"{wanted.kind} {name!r}", ["it does not exist, and must not be created"])
+            self._declared[name] = wanted
+            self._holders[name] = self._create(wanted)
+        elif wanted.provision and (differences := _differences(known, wanted)):
+            raise TopologyMismatch(f"{known.kind} {name!r}", differences)
+
+    def _create(self, destination: Destination) -> Holder:
+        match destination.kind:
+            case Kind.TOPIC:
+                return Topic()
+            case Kind.STREAM:
+                return self._log(destination)
+            case Kind.QUEUE:
+                return self._queue(destination)
+
+    def _log(self, destination: Destination) -> Log:
+        return Log(
+            destination.physical,
+            destination.partitions,
+            self._now,
+            retention=destination.retention.total_seconds() if destination.retention else None,
+            compaction=destination.compaction,
+        )
+
+    def _queue(self, destination: Destination) -> Mailbox:
+        record = ((f"{PREFIX}reason", Reason.EXPIRED.value), (f"{PREFIX}destination", destination.name))
+        return Mailbox(
+            destination.physical,
+            self.quiescence,
+            self._clock,
+            lambda stored: self._bury(expired_of(destination), stored, record),
+            ordered=destination.ordered,
+            max_length=destination.max_length,
+            ttl=destination.ttl.total_seconds() if destination.ttl else None,
+        )
+
+    def bind(self, plan: SubscriptionPlan) -> Mailbox:
+        """The mailbox of a topic's subscription, created if it is not there, its bindings added to those it has."""
+        topic = self.get(plan.destination)
+        if not isinstance(topic, Topic):
+            raise missing(plan)
+        mailbox = topic.mailboxes.get(plan.group) or Mailbox(plan.group, self.quiescence, self._clock, _never)
+        topic.bind(mailbox, plan.bindings)
+        return mailbox
+
+    def unbind(self, plan: SubscriptionPlan) -> None:
+        """Forgets a topic's subscription that is not durable, once nobody reads it."""
+        topic = self.get(plan.destination)
+        if isinstance(topic, Topic) and not plan.durable and not topic.mailboxes[plan.group].consumed:
+            topic.unbind(plan.group)
+
+    def place(self, plan: SubscriptionPlan) -> Mailbox | Group:
+        """Where a subscription reads. Raises TopologyMismatch where it was not provisioned."""
+        match holder := self.get(plan.destination):
+            case Topic():
+                if plan.durable and plan.group not in holder.mailboxes:
+                    raise missing(plan)
+                return self.bind(plan)
+            case Log():
+                return holder.groups.get(plan.group) or holder.add(Group(plan, holder, self.quiescence))
+            case Mailbox():
+                return holder
+            case None:
+                raise missing(plan)
+
+    def _places(self) -> list[Place]:
+        places: list[Place] = []
+        for holder in self._holders.values():
+            match holder:
+                case Mailbox():
+                    places.append(holder)
+                case Topic():
+                    places.extend(holder.mailboxes.values())
+                case Log():
+                    places.extend(holder.groups.values())
+        return places
+
+
+def expired_of(destination: Destination) -> str:
+    """The name of the place where a queue's expired messages go."""
+    return f"{destination.physical}.dead"
+
+
+def missing(plan: SubscriptionPlan) -> TopologyMismatch:
+    """The error for a subscription that was not provisioned."""
+    return TopologyMismatch(f"subscription {plan.group!r}", [f"{plan.destination.physical!r} was not provisioned"])
+
+
+def _differences(known: Destination, wanted: Destination) -> list[str]:
+    pairs = ((name, getattr(known, name), getattr(wanted, name)) for name in _FIXED)
+    return [f"{name} is {there}, not {asked}" for name, there, asked in pairs if there != asked]
+
+
+def _never(stored: Stored) -> None:
+    raise AssertionError(stored)
