@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from busbridge.runtime._sender import Sender
     from busbridge.runtime._service import Service
     from busbridge.telemetry.tracing import PublishSpan, Tracing
-    from busbridge.transport import Headers
+    from busbridge.transport import Headers, Outcome
 
 _log = logging.getLogger("busbridge.publishing")
+
+_CONFIRMED: Final = Status.CONFIRMED
+"""Looked up once: it is asked for each message."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
@@ -103,38 +106,40 @@ class Publishing:
         way = self._exits.get(type(message))
         if way is None:
             raise self._undeclared(message)
-        body = way.writer.body(message)
-        identity = message_id or new_id()
-        extra: list[tuple[str, str]] = []
-        if headers:
-            check_headers(headers)
-            extra += headers.items()
-        if cause and self._tracing is None:
-            extra += passed_on(cause)
-        key, time = way.writer.key(message), timestamp()
-        prepared = Prepared(message, identity, [])
-        for target in way.targets:
-            written = target.encoder.headers(
-                identity,
+        writer, targets = way
+        body, key, time = writer.body(message), writer.key(message), timestamp()
+        prepared = Prepared(message, message_id or new_id(), [])
+        extra = self._extra(headers, cause) if headers or cause else ()
+        for sender, destination, routing_key, encoder, fixed in targets:
+            written = encoder.headers(
+                prepared.id,
                 time,
                 key=key,
                 correlation_id=correlation_id,
                 causation_id=causation_id,
-                extra=[*target.headers, *extra] if target.headers else extra,
+                extra=(*fixed, *extra) if fixed else extra,
             )
             if self._tracing is not None:
-                written += self._begin_span(self._tracing, prepared, target, correlation_id)
-            prepared.entries.append((target.sender, Entry(target.destination, body, written, key, target.routing_key)))
+                written += self._begin_span(self._tracing, prepared, sender, destination, correlation_id)
+            prepared.entries.append((sender, Entry(destination, body, written, key, routing_key)))
         return prepared
+
+    def _extra(self, headers: Mapping[str, str] | None, cause: Headers) -> tuple[tuple[str, str], ...]:
+        """The headers beside the attributes: the user's, and the trace that goes on where nobody traces here."""
+        added: tuple[tuple[str, str], ...] = ()
+        if headers:
+            check_headers(headers)
+            added = tuple(headers.items())
+        return (*added, *passed_on(cause)) if cause and self._tracing is None else added
 
     @staticmethod
     def _begin_span(
-        tracing: Tracing, prepared: Prepared, target: _Target, correlation_id: str | None
+        tracing: Tracing, prepared: Prepared, sender: Sender, destination: Destination, correlation_id: str | None
     ) -> tuple[tuple[str, str], ...]:
         """The headers that carry the trace of this publish to this destination."""
-        name = target.destination.physical
-        span = tracing.begin_publish(target.sender.system, name, message_id=prepared.id, correlation_id=correlation_id)
-        prepared.spans = {**(prepared.spans or {}), target.destination.name: span}
+        name = destination.physical
+        span = tracing.begin_publish(sender.system, name, message_id=prepared.id, correlation_id=correlation_id)
+        prepared.spans = {**(prepared.spans or {}), destination.name: span}
         return span.headers
 
     @staticmethod
@@ -148,19 +153,9 @@ class Publishing:
         """Publishes everything and returns what was not confirmed. Raises ClosedError."""
         if self._observer is not None:
             self._observer.publishing(prepared)
-        flights: dict[Sender, tuple[list[Prepared], list[Entry]]] = {}
-        for each in prepared:
-            for sender, entry in each.entries:
-                owners, entries = flights.setdefault(sender, ([], []))
-                owners.append(each)
-                entries.append(entry)
-        outcomes = await asyncio.gather(*[sender.send(entries) for sender, (_, entries) in flights.items()])
-        failures = [
-            undelivered(owner, entry, outcome)
-            for (owners, entries), batch in zip(flights.values(), outcomes, strict=True)
-            for owner, entry, outcome in zip(owners, entries, batch, strict=True)
-            if outcome.status is not Status.CONFIRMED
-        ]
+        failures: list[Undelivered] = []
+        for flight, outcomes in await _flown(prepared):
+            failures += flight.failures(outcomes)
         self._report(prepared, failures)
         return failures
 
@@ -194,6 +189,47 @@ class Publishing:
             return contract.__contract__.ref if contract.__contract__ else contract.__name__
 
         return UndeclaredContract(self._service, name(type(message)), [name(each) for each in self._exits])
+
+
+@final
+class _Flight:
+    """What goes through one sender together."""
+
+    __slots__ = ("entries", "owners")
+
+    def __init__(self) -> None:
+        self.owners: list[Prepared] = []
+        self.entries: list[Entry] = []
+
+    def failures(self, outcomes: Sequence[Outcome]) -> list[Undelivered]:
+        """What was not confirmed."""
+        return [
+            undelivered(self.owners[index], self.entries[index], outcome)
+            for index, outcome in enumerate(outcomes)
+            if outcome.status is not _CONFIRMED
+        ]
+
+
+async def _flown(prepared: Sequence[Prepared]) -> list[tuple[_Flight, Sequence[Outcome]]]:
+    """Sends everything, through all senders at a time."""
+    flights = _flights(prepared)
+    if len(flights) == 1:  # the common case, for which gathering would cost more than sending
+        ((sender, flight),) = flights.items()
+        return [(flight, await sender.send(flight.entries))]
+    outcomes = await asyncio.gather(*[sender.send(flight.entries) for sender, flight in flights.items()])
+    return list(zip(flights.values(), outcomes, strict=True))
+
+
+def _flights(prepared: Sequence[Prepared]) -> dict[Sender, _Flight]:
+    flights: dict[Sender, _Flight] = {}
+    for each in prepared:
+        for sender, entry in each.entries:
+            flight = flights.get(sender)
+            if flight is None:
+                flight = flights[sender] = _Flight()
+            flight.owners.append(each)
+            flight.entries.append(entry)
+    return flights
 
 
 def missing(prepared: Sequence[Prepared], failures: Sequence[Undelivered]) -> list[Prepared]:
