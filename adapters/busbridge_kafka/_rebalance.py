@@ -56,8 +56,8 @@ class Partitions:
             self._failed(error)
             return
         consumer.incremental_assign(begun)
-        if self._paused:
-            consumer.pause(begun)
+        # Told either way: a partition that was paused when it was revoked is still paused when it comes back.
+        (consumer.pause if self._paused else consumer.resume)(begun)
         fresh = {each.partition: Assignment(each.partition, each.offset) for each in begun}
         self.table = MappingProxyType({**self.table, **fresh})
         _log.info("%s takes partitions %s", self._plan.group, sorted(fresh))
