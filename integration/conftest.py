@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from integration.brokers import Certificates
 
+pytest_plugins = ["pytester"]
+
 B = TypeVar("B", bound=Broker)
 
 _HERE = Path(__file__).parent

@@ -1,14 +1,14 @@
-"""Topology as data: what must exist on a broker, computed from the configuration, applied or verified by a transport."""
+"""Topology as data: what must exist on a broker, computed from the configuration and given to a transport."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
 
 class Kind(StrEnum):
@@ -68,14 +68,14 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class StartAt:
-    """Where a new subscription of a stream begins; `at` is `earliest`, `latest`, an offset of every partition, or a time."""
+    """Where a new subscription of a stream begins: `earliest`, `latest`, an offset in every partition, or a time."""
 
     at: str | int | datetime = "earliest"
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a subscription takes from a topic: a routing key pattern (`*` one word, `#` any number), or headers that must match."""
+    """What a subscription takes from a topic: a pattern (`*` one word, `#` any number), or headers that must match."""
 
     pattern: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
