@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from pika.exceptions import AMQPError
 
-from busbridge.errors import AccessRefused, ClosedError, Unavailable
+from busbridge.errors import AccessRefused, ClosedError, TransportError, Unavailable
 from busbridge_rabbitmq import _errors, _options, _wire
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from busbridge.routing import TransportSettings
     from busbridge_rabbitmq._wire import Wire
+
+T = TypeVar("T")
 
 _log = logging.getLogger("busbridge.rabbitmq")
 
@@ -37,6 +41,23 @@ class Backoff:
     def reset(self) -> None:
         """Begins small again."""
         self._failures = 0
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]], broker: str, patience: float) -> T:
+    """What `attempt` returns, tried again after each TransportError. Raises Unavailable after `patience` seconds."""
+    backoff = Backoff()
+    said = "no answer"
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                try:
+                    return await attempt()
+                except TransportError as error:
+                    said = str(error)
+                    _log.warning("%s; trying again", said)
+                await asyncio.sleep(backoff.next())
+    except TimeoutError:
+        raise Unavailable(broker, patience, said) from None
 
 
 _STEADY_AFTER = 10.0

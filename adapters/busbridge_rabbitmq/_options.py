@@ -40,7 +40,7 @@ class Options:
     max_unconfirmed: int = 4_000
     """Messages written and not confirmed; beyond it a publish waits."""
     max_unconfirmed_bytes: int = 32 * 1024 * 1024
-    rebalance_interval: float = 2.0
+    rebalance_interval: float = 1.0
     """How often a worker looks whether the shards of an ordered queue are shared out fairly."""
     close_timeout: float = 5.0
     """How long leaving may take before the socket is dropped."""

@@ -11,7 +11,7 @@ from pika.exceptions import AMQPError
 from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
 from busbridge_rabbitmq import _errors
 from busbridge_rabbitmq._claims import Claims
-from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._connection import Backoff, patiently
 from busbridge_rabbitmq._consumer import Consumer
 from busbridge_rabbitmq._inbox import Inbox
 from busbridge_rabbitmq._sharing import Share
@@ -34,6 +34,9 @@ class OrderedSource:
     Whatever closes a channel, the broker puts what was held back in front, and since a shard is consumed by its holder
     alone, nobody was waiting to be given later messages first. It has a connection of its own: that is what its claims
     on shards belong to.
+
+    What a channel that the broker closed can still do: a handler that was running then runs to its end here, while its
+    message and those behind it are handed over again. They come in order, but the running one overlaps its repeat.
     """
 
     def __init__(
@@ -60,11 +63,11 @@ class OrderedSource:
         self._closed = False
 
     async def begin(self, patience: float) -> None:
-        """Takes its first shards. Raises AccessRefused, TopologyMismatch, Unavailable, TransportError."""
+        """Takes its first shards. Raises AccessRefused, TopologyMismatch, Unavailable."""
         try:
             await self._link.open(patience)
-            share = await self._joined()
-        except BusbridgeError:
+            share = await patiently(self._joined, self._link.broker, patience)
+        except BaseException:
             await self._link.close()
             raise
         self._running = asyncio.create_task(self._run(share), name=f"busbridge consuming {self._name}")

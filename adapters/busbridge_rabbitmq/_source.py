@@ -10,7 +10,7 @@ from pika.exceptions import AMQPError
 
 from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
 from busbridge_rabbitmq import _errors
-from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._connection import Backoff, patiently
 from busbridge_rabbitmq._consumer import Consumer
 from busbridge_rabbitmq._inbox import Inbox
 
@@ -49,9 +49,9 @@ class QueueSource:
         self._stopping: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def begin(self) -> None:
-        """Consumes for the first time. Raises AccessRefused, TopologyMismatch, TransportError."""
-        self._consumer = await self._started()
+    async def begin(self, patience: float) -> None:
+        """Consumes for the first time. Raises AccessRefused, TopologyMismatch, Unavailable."""
+        self._consumer = await patiently(self._started, self._link.broker, patience)
         self._running = asyncio.create_task(self._run(self._consumer), name=f"busbridge consuming {self._queue}")
 
     async def receive(self) -> Sequence[Delivery]:

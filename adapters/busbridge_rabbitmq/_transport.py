@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, final
 
-from busbridge.errors import ClosedError, MessageRefused, TransportError, Unavailable
+from busbridge.errors import ClosedError, MessageRefused
 from busbridge.routing import Kind
 from busbridge.transport import Capabilities, Outcome, Status
 from busbridge_rabbitmq import _options, _topology
 from busbridge_rabbitmq._batch import Batch, Item
-from busbridge_rabbitmq._connection import Backoff, Link
+from busbridge_rabbitmq._connection import Link, patiently
 from busbridge_rabbitmq._dead_letters import DeadLetters
 from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
@@ -67,33 +67,21 @@ class RabbitMQTransport:
     async def open(self) -> None:
         """As the protocol says."""
         self._refuse_when_closed()
-        await self._in.open(self._settings.patience)
-        await self._out.open(self._settings.patience)
+        try:
+            await self._in.open(self._settings.patience)
+            await self._out.open(self._settings.patience)
+        except BaseException:
+            await self._in.close()
+            raise
         self._publisher.begin()
 
     async def provision(self, topology: Topology) -> None:
         """As the protocol says."""
         self._refuse_when_closed()
-        await self._patiently(topology)
+        wanted = list(_topology.declarations(topology))
+        await patiently(lambda: self._provisioner.apply(wanted), self._in.broker, self._settings.patience)
         self._subscribed.update(plan.destination.name for plan in topology.subscriptions)
         self._routes.clear()
-
-    async def _patiently(self, topology: Topology) -> None:
-        backoff = Backoff()
-        try:
-            async with asyncio.timeout(self._settings.patience):
-                while not await self._applied(topology):  # noqa: ASYNC110  # no event announces a broker
-                    await asyncio.sleep(backoff.next())
-        except TimeoutError:
-            raise Unavailable(self._in.broker, self._settings.patience, self._in.trouble) from None
-
-    async def _applied(self, topology: Topology) -> bool:
-        try:
-            await self._provisioner.apply(_topology.declarations(topology))
-        except TransportError as error:
-            self._in.trouble = str(error)
-            return False
-        return True
 
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
         """As the protocol says."""
@@ -136,7 +124,7 @@ class RabbitMQTransport:
             return await self._ordered(plan.destination, prefetch, dead_letters, ensure)
         queue = plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
         source = QueueSource(queue, prefetch, self._in, dead_letters, ensure, self._options.close_timeout)
-        await source.begin()
+        await source.begin(self._settings.patience)
         self._sources.append(source)
         return source
 

@@ -43,7 +43,7 @@ def test_a_virtual_host_that_is_not_there_is_refused_at_once(any_bench):
 def test_a_broker_that_is_down_is_waited_for_then_unavailable(caplog):
     with free_ports(1) as (port,):
         pass
-    with pytest.raises(Unavailable, match=rf"127.0.0.1:{port} could not be reached for 0.7 s"):
+    with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port} could not be reached for 0\.7 s"):
         opened(f"amqp://guest:guest@127.0.0.1:{port}/", patience=0.7)
     assert any("waiting for amqp://127.0.0.1" in record.getMessage() for record in caplog.records)
 
@@ -65,7 +65,7 @@ def test_tls_with_a_client_certificate(rabbitmq_mutual_tls, certificates):
 
 
 def test_a_broker_of_another_authority_is_refused_at_once(rabbitmq_tls, certificates):
-    with pytest.raises(AccessRefused, match="(?i)certificate"):
+    with pytest.raises(AccessRefused, match=r"(?i)certificate"):
         opened(rabbitmq_tls.tls_url, tls=Tls(ca=certificates.other_ca))
 
 
@@ -157,7 +157,7 @@ def test_a_restart_needs_nothing_from_the_client(private_bench):
                     assert await transport.publish(entries(where, 50, start), 60) == [CONFIRMED] * 50
             await restart
             async with asyncio.timeout(60):
-                while any(len(found) < 250 for found in seen):
+                while any(len(found) < 250 for found in seen):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             for reader in readers:
                 reader.cancel()

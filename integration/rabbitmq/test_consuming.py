@@ -180,7 +180,7 @@ def test_a_deleted_queue_is_declared_again_and_consumed(bench):
             with bench.broker.connect() as connection:
                 connection.channel().queue_delete(queue.physical)
             async with asyncio.timeout(SECONDS):
-                while (await transport.publish(entries(queue, 1), SECONDS))[0] is not CONFIRMED:
+                while (await transport.publish(entries(queue, 1), SECONDS))[0] is not CONFIRMED:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             return [delivery.body for delivery in await take(source, 1)]
 
@@ -304,7 +304,7 @@ def test_an_expired_message_is_a_dead_letter_of_its_queue(any_bench):
         async with any_bench.transport(queue) as transport:
             await transport.publish([entry(queue, 1)], SECONDS)
             async with asyncio.timeout(SECONDS):
-                while not await asyncio.to_thread(any_bench.count, f"{queue.physical}.dead"):
+                while not await asyncio.to_thread(any_bench.count, f"{queue.physical}.dead"):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
     asyncio.run(publish())

@@ -81,7 +81,7 @@ class Workers:
 
     async def until(self, count):
         async with asyncio.timeout(SECONDS * 2):
-            while sum(len(set(each)) for each in self.seen.values()) < count:
+            while sum(len(set(each)) for each in self.seen.values()) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     def assert_in_order(self):

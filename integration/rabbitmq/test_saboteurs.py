@@ -1,26 +1,12 @@
-"""The tests and rows are sharp: each saboteur is noticed by those named here."""
+"""The tests of this folder are sharp: each saboteur is noticed by those named here."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from busbridge.testing.conformance import ROWS, run
-from integration.conformance.rabbitmq_rig import RabbitMQRig
 from integration.rabbitmq import saboteurs, test_consuming, test_ordered, test_publishing
 
-CASES = {case.id: case for row in ROWS for case in row.cases()}
-
-NOTICED_BY_ROWS = {
-    saboteurs.acks_over_a_hole: ["C08-unfinished_comes_back-queue", "C08-unfinished_comes_back-ordered_queue"],
-    saboteurs.settles_stale_deliveries: ["C13-stale_settlement_is_harmless-queue"],
-    saboteurs.ignores_the_prefetch: ["C16-in_flight_bound-queue", "C16-in_flight_bound-ordered_queue"],
-    saboteurs.IgnoresReturns: ["C03-unroutable_is_refused-topic"],
-    saboteurs.TakesNacks: ["C03-full_queue_refuses-queue"],
-}
-
-NOTICED_BY_TESTS = {
+NOTICED_BY = {
     saboteurs.acks_over_a_hole: [test_consuming.test_what_is_finished_behind_a_running_head_does_not_come_back],
     saboteurs.waits_for_a_stuck_head: [test_consuming.test_a_stuck_head_does_not_exhaust_the_prefetch],
     saboteurs.finishes_before_the_dead_letter: [
@@ -46,15 +32,7 @@ def pairs(table):
     ]
 
 
-@pytest.mark.parametrize(("saboteur", "case"), pairs(NOTICED_BY_ROWS))
-def test_a_row_notices(rabbitmq, saboteur, case):
-    rig = RabbitMQRig(rabbitmq, transport=saboteur)
-    rig.patience = 3.0
-    with pytest.raises(Exception):  # noqa: B017, PT011  # a row may also fail by what the saboteur makes it trip over
-        asyncio.run(run(CASES[case], rig))
-
-
-@pytest.mark.parametrize(("saboteur", "test"), pairs(NOTICED_BY_TESTS))
+@pytest.mark.parametrize(("saboteur", "test"), pairs(NOTICED_BY))
 def test_a_test_notices(bench, saboteur, test, monkeypatch):
     bench.make = saboteur
     monkeypatch.setattr("integration.rabbitmq.bench.SECONDS", 3.0)
