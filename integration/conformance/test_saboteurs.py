@@ -11,6 +11,8 @@ import asyncio
 import pytest
 
 from busbridge.testing.conformance import ROWS, run
+from integration.conformance import kafka_saboteurs
+from integration.conformance.kafka_rig import KafkaRig
 from integration.conformance.rabbitmq_rig import RabbitMQRig
 from integration.rabbitmq import saboteurs as rabbitmq_saboteurs
 
@@ -29,6 +31,15 @@ ON_RABBITMQ = {
     "BlamesEveryone": ["C05-batch_outcomes_itemised-topic"],
 }
 """Each saboteur of the RabbitMQ adapter, and the cases that must notice it."""
+ON_KAFKA = {
+    "commits_the_maximum": ["C20-commit_watermark_contiguous-stream"],
+    "commits_before_handling": ["C20-commit_watermark_contiguous-stream", "C14-cancel_leaves_unsettled-stream"],
+    "finishes_without_a_dead_letter": ["C10-reject_dead_letters_once-stream", "C15-poison_is_quarantined-stream"],
+    "revokes_without_draining": ["C17-order_survives_graceful_stop-stream"],
+    "ignores_the_prefetch": ["C16-in_flight_bound-stream"],
+    "publishes_in_reverse": ["C17-per_key_order-stream"],
+}
+"""Each saboteur of the Kafka adapter, and the cases that must notice it."""
 
 
 def pairs(table):
@@ -36,7 +47,7 @@ def pairs(table):
 
 
 def must_fail(case, rig):
-    rig.patience = 6.0
+    rig.patience = 8.0
     with pytest.raises(Exception):  # noqa: B017, PT011 - a row may also fail by what the saboteur makes the kit trip over
         asyncio.run(run(CASES[case], rig))
 
@@ -44,3 +55,8 @@ def must_fail(case, rig):
 @pytest.mark.parametrize(("saboteur", "case"), pairs(ON_RABBITMQ))
 def test_is_noticed_on_rabbitmq(saboteur, case, rabbitmq):
     must_fail(case, RabbitMQRig(rabbitmq, maker=getattr(rabbitmq_saboteurs, saboteur)))
+
+
+@pytest.mark.parametrize(("saboteur", "case"), pairs(ON_KAFKA))
+def test_is_noticed_on_kafka(saboteur, case, kafka):
+    must_fail(case, KafkaRig(kafka, maker=getattr(kafka_saboteurs, saboteur)))
