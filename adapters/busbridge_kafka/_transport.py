@@ -135,10 +135,8 @@ class KafkaTransport:
         """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end."""
         deadline = time.monotonic() + self._settings.patience
         while not await self._answers(admin, min(PROBE_SECONDS, self._settings.patience)):
-            detail = self._last_error.str() if self._last_error else "no answer"
             if time.monotonic() >= deadline:
                 raise errors.unavailable(self._brokers, self._settings.patience, self._last_error)
-            _log.warning("waiting for Kafka at %s: %s", self._brokers, detail)
 
     async def _answers(self, admin: Admin, seconds: float) -> bool:
         probe = admin.probe(seconds)
@@ -153,9 +151,11 @@ class KafkaTransport:
         return failure is None
 
     def _note(self, error: KafkaError) -> None:
-        """The client's callback for errors that belong to no message."""
+        """The client's callback for errors that belong to no message. The same one again is not news."""
+        if self._last_error is None or self._last_error.str() != error.str():
+            what = "Kafka at" if self._publisher else "waiting for Kafka at"
+            _log.warning("%s %s: %s", what, self._brokers, error.str())
         self._last_error = error
-        _log.log(logging.WARNING if self._publisher else logging.DEBUG, "Kafka at %s: %s", self._brokers, error.str())
 
     def _raise_refused(self) -> None:
         if self._last_error is not None and (refused := self._refused(self._last_error)) is not None:

@@ -1,0 +1,28 @@
+"""The tests of this folder are sharp: the adapter with one promise broken fails the test of that promise (T27)."""
+
+from __future__ import annotations
+
+import pytest
+
+from integration.kafka import bench, saboteurs, test_consuming, test_positions
+
+
+def test_a_late_settlement_that_counts_is_noticed(new_bench, monkeypatch):
+    with saboteurs.late_settlement_accepted(), pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        test_consuming.test_a_late_settlement_is_refused_also_when_the_partition_came_back(new_bench, monkeypatch)
+
+
+def test_a_commit_before_the_dead_letters_confirm_is_noticed(new_bench):
+    with saboteurs.finished_before_the_dead_letter(), pytest.raises(AssertionError):
+        test_consuming.test_nothing_is_committed_before_its_dead_letter_is_confirmed(new_bench)
+
+
+def test_a_start_that_is_resolved_each_time_is_noticed(new_bench, monkeypatch):
+    monkeypatch.setattr(bench, "SECONDS", 5)
+    with saboteurs.start_not_resolved(), pytest.raises((TimeoutError, AssertionError)):
+        test_positions.test_latest_means_latest_at_the_first_start_not_at_each(new_bench)
+
+
+def test_headers_kept_in_a_dict_are_noticed(new_bench):
+    with saboteurs.headers_as_a_dict(), pytest.raises(AssertionError):
+        test_consuming.test_headers_key_and_bytes_reach_the_dead_letters_as_they_were(new_bench)
