@@ -31,6 +31,7 @@ class Options:
     heartbeat: int = 20
     """A peer that was silent for this long is gone; 0: never."""
     frame_max: int = 131_072
+    """The largest piece that a message is sent in."""
     socket_timeout: float = 10.0
     """For the TCP connection."""
     stack_timeout: float = 15.0
@@ -40,6 +41,7 @@ class Options:
     max_unconfirmed: int = 4_000
     """Messages written and not confirmed; beyond it a publish waits."""
     max_unconfirmed_bytes: int = 32 * 1024 * 1024
+    """The same bound, in bytes."""
     rebalance_interval: float = 1.0
     """How often a worker looks whether the shards of an ordered queue are shared out fairly."""
     close_timeout: float = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -87,8 +88,14 @@ class Publisher:
             pass
         finally:
             batch.over = True
+            self._forget_over()
         known = zip(batch.outcomes, batch.places, strict=True)
         return [outcome or unknown(place, self._why(seconds)) for outcome, place in known]
+
+    def _forget_over(self) -> None:
+        """What nobody waits for any more must not pile up while there is no broker to send it to."""
+        while self._waiting and self._waiting[0].batch.over:
+            self._waiting.popleft()
 
     def _why(self, seconds: float) -> str:
         if self._link.blocked:
@@ -211,11 +218,8 @@ class Publisher:
         self._closing = True
         if self._unconfirmed or self._waiting:
             self._idle.clear()
-            _, late = await asyncio.wait(
-                [asyncio.ensure_future(self._idle.wait())], timeout=self._options.close_timeout
-            )
-            for each in late:
-                each.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), self._options.close_timeout)
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
