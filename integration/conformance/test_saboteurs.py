@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from busbridge.testing.conformance import ROWS, run
+from busbridge.testing.conformance import ROWS, RowFailed, run
 from integration.conformance import kafka_saboteurs
 from integration.conformance.kafka_rig import KafkaRig
 from integration.conformance.rabbitmq_rig import RabbitMQRig
@@ -48,7 +48,7 @@ def pairs(table):
 
 def must_fail(case, rig):
     rig.patience = 8.0
-    with pytest.raises(Exception):  # noqa: B017, PT011 - a row may also fail by what the saboteur makes the kit trip over
+    with pytest.raises(RowFailed):
         asyncio.run(run(CASES[case], rig))
 
 

@@ -16,9 +16,10 @@ class Bent:
 
     def __init__(self, inner):
         self.inner = inner
-        self.capabilities = inner.capabilities
-        self.header_prefix = inner.header_prefix
         self.count = count(1)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
 
     async def open(self):
         await self.inner.open()
@@ -423,8 +424,12 @@ class ClosesInsteadOfDraining(Bent):
 
     async def subscribe(self, plan):
         source = await super().subscribe(plan)
-        source.drain = source.inner.sever
+        source.drain = lambda: self._give_back(source.inner)
         return source
+
+    def _give_back(self, source):
+        source.sever()
+        source.drain()
 
 
 class DrainsWithoutEnd(Bent):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from busbridge.testing.conformance import ROWS, run
+from busbridge.testing.conformance import ROWS, RowFailed, run
 from tests.conformance.memory_rig import MemoryRig
 from tests.conformance.saboteurs import SABOTEURS
 
@@ -37,7 +37,7 @@ class BentRig(MemoryRig):
     ],
 )
 def test_is_noticed(saboteur, case):
-    with pytest.raises(Exception):  # noqa: B017, PT011 - a row may also fail by what the saboteur makes the kit trip over
+    with pytest.raises(RowFailed):
         asyncio.run(run(case, BentRig(saboteur)))
 
 

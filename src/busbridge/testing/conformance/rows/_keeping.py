@@ -141,9 +141,7 @@ async def replay_from_offset(bench: Bench) -> None:
     await late.ledger.until(lambda: len(late.ledger.seen) >= len(wanted), bench.rig.patience)
     await late.drain()
     if late.ledger.seen != wanted:
-        raise RowFailed(
-            f"from offset {_OFFSET} on there are {len(wanted)} messages, and {len(late.ledger.seen)} others came"
-        )
+        raise RowFailed(f"from offset {_OFFSET} on there are {len(wanted)} messages; {len(late.ledger.seen)} came")
 
 
 _OFFSET: Final = 3
