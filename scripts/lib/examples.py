@@ -118,8 +118,11 @@ class Command:
                 raise shown.failed(f"this was printed instead:\n{self.printed}")
             time.sleep(0.05)
 
-    def stopped(self) -> None:
-        """Asks it to end, and waits until it did."""
+    def stop(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """At the page's end: asks it to end, and waits until it did. After an error it is just killed."""
+        if error is not None:
+            self._kill()
+            return
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
         self.ended()
@@ -171,7 +174,7 @@ class Folder:
         arguments = ["bash", "-euo", "pipefail", "-c", block.text]
         self._last = Command(block, arguments, self._path, int(run["code"] or 0))
         if run["beside"]:
-            self._stack.callback(self._last.stopped)
+            self._stack.push(self._last.stop)
         else:
             self._last.ended()
 

@@ -1,0 +1,81 @@
+"""What the pages say of the code is there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import busbridge
+import busbridge.testing
+from busbridge.retry import PREFIX, Reason, record_of
+from busbridge.routing import load
+from busbridge.testing.conformance import ROWS
+from busbridge.transport import Delivery, Position, Session
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TESTS = re.findall(r"`((?:tests|integration)/[\w/]+\.py)::(\w+)`", (DOCS / "guarantees.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "test"), TESTS)
+def test_a_guarantee_names_a_test_that_exists(file, test):
+    assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_a_guarantee_names_rows_that_exist():
+    named = set(re.findall(r"`(C\d\d)`", (DOCS / "guarantees.md").read_text(encoding="utf-8")))
+    assert named
+    assert named <= {row.id for row in ROWS}
+
+
+@pytest.mark.parametrize("package", [busbridge, busbridge.testing])
+def test_the_api_page_has_every_public_name_and_no_other(package):
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(rf"^::: {re.escape(package.__name__)}\.(\w+)$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(package.__all__)
+
+
+def test_every_reason_of_a_dead_letter_is_explained():
+    page = (DOCS / "concepts.md").read_text(encoding="utf-8")
+    assert {each.value for each in Reason} <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+def test_the_record_of_a_dead_letter_is_as_page_and_catalog_say():
+    config = load(
+        {
+            "transports": {"memory": {"url": "memory://"}},
+            "destinations": {"log": {"kind": "stream", "transport": "memory"}},
+            "services": {"sales": {"subscriptions": {"ledger": {"from": "log"}}}},
+        }
+    )
+    plan = next(iter(config.subscriptions()))
+    delivery = Delivery(Session(), b"", (), None, Position(1, 2))
+    written = {name for name, _ in record_of(Reason.FAILED, ValueError(), delivery, plan, 3)}
+    schema = json.loads((ROOT / "contracts" / "busbridge.dead-letter" / "1.json").read_text(encoding="utf-8"))
+    page = (DOCS / "wire.md").read_text(encoding="utf-8")
+    assert written == set(schema["properties"])
+    assert written == set(re.findall(rf"`({PREFIX}[\w-]+)`", page))
+    assert {each.value for each in Reason} == set(schema["properties"][f"{PREFIX}reason"]["enum"])
+
+
+def test_the_tables_are_as_the_code_has_them():
+    command = [sys.executable, "scripts/lib/render.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stale_table_is_named_and_rendered_again(tmp_path):
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "README.md"
+    page.write_text("<!-- yaml-stop: rendered by a script -->\nold\n<!-- /yaml-stop -->\n", encoding="utf-8")
+    command = [sys.executable, str(ROOT / "scripts" / "lib" / "render.py")]
+    stale = subprocess.run([*command, "--check"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert stale.returncode == 1
+    assert "README.md" in stale.stderr
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert "| `grace` |" in page.read_text(encoding="utf-8")
