@@ -75,7 +75,7 @@ class TlsSection(Section):
     key: Annotated[str | None, Field(description="File of the client's private key, PEM.")] = None
     key_password: Annotated[SecretStr | None, Field(description="Password of the private key.")] = None
     verify_hostname: Annotated[
-        Flag, Field(description="Whether the broker's certificate must name the host of the URL.")
+        Flag, Field(description="Whether the broker's certificate must name the host of the URL. Default: true.")
     ] = True
 
 
@@ -124,9 +124,9 @@ class DestinationSection(Section):
     ]
     transport: Annotated[Name, Field(description="One of `transports`.")]
     name: Annotated[str | None, Field(description="Its name on the broker. Default: its name here.")] = None
-    provision: Annotated[Flag, Field(description="`false`: it exists already; it is verified and never created.")] = (
-        True
-    )
+    provision: Annotated[
+        Flag, Field(description="`false`: it exists already; it is verified and never created. Default: true.")
+    ] = True
     durable: Annotated[
         Flag | None, Field(description="`false`: it may go when the broker restarts. Queue and topic. Default: true.")
     ] = None
@@ -208,7 +208,7 @@ class RetrySection(Section):
     """What happens when a handler raises."""
 
     attempts: Annotated[
-        int, Field(ge=1, le=1000, description="Attempts of a handler before the message is a dead letter.")
+        int, Field(ge=1, le=1000, description="Attempts of a handler before the message is a dead letter. Default: 3.")
     ] = 3
 
 
@@ -230,7 +230,9 @@ class SubscriptionSection(Section):
     match_headers: Annotated[
         Literal["all", "any"] | None, Field(description="Whether all `headers` must match, or any. Default: all.")
     ] = None
-    concurrency: Annotated[int, Field(ge=1, le=10_000, description="Handlers that run at a time, per process.")] = 1
+    concurrency: Annotated[
+        int, Field(ge=1, le=10_000, description="Handlers that run at a time, per process. Default: 1.")
+    ] = 1
     prefetch: Annotated[
         int | None,
         Field(ge=1, le=65_535, description="Deliveries held and not settled, at most. Default: the transport's."),
@@ -300,5 +302,9 @@ class File(Section):
     publish: Annotated[PublishSection, Field(description="Publishing.")] = PublishSection()
     stop: Annotated[StopSection, Field(description="Stopping.")] = StopSection()
     catalog: Annotated[
-        str, Field(min_length=1, description="Base URI of the catalog, the beginning of every `dataschema`.")
+        str,
+        Field(
+            min_length=1,
+            description="Base URI of the catalog: what each `dataschema` begins with. Default: `busbridge:contracts/`.",
+        ),
     ] = CATALOG

@@ -42,6 +42,7 @@ class Capabilities:
     default_prefetch: int = 100
     """Deliveries handed over and not settled, unless the subscription says otherwise."""
     max_prefetch: int | None = None
+    """The highest prefetch that a subscription may declare."""
 
     def rows(self) -> Iterator[tuple[str, object]]:
         """Each capability's name and value, in the order they are declared: what the documents' table shows."""
