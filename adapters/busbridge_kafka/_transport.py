@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, final
@@ -17,6 +16,7 @@ from busbridge_kafka import _errors as errors
 from busbridge_kafka import _options as options
 from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
+from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._source import KafkaSource
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from busbridge.errors import Fault
     from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
     from busbridge.transport import Entry, Outcome
-
-_log: Final = logging.getLogger("busbridge.kafka")
 
 CAPABILITIES: Final = Capabilities(
     kinds=frozenset({Kind.STREAM}),
@@ -60,6 +58,7 @@ class KafkaTransport:
         self._admin: Admin | None = None
         self._publisher: Publisher | None = None
         self._sources: list[KafkaSource] = []
+        self._errors = ClientLog()
         self._last_error: KafkaError | None = None
         self._closed = False
 
@@ -151,10 +150,9 @@ class KafkaTransport:
         return failure is None
 
     def _note(self, error: KafkaError) -> None:
-        """The client's callback for errors that belong to no message. The same one again is not news."""
-        if self._last_error is None or self._last_error.str() != error.str():
-            what = "Kafka at" if self._publisher else "waiting for Kafka at"
-            _log.warning("%s %s: %s", what, self._brokers, error.str())
+        """The client's callback for errors that belong to no message."""
+        what = "Kafka at" if self._publisher else "waiting for Kafka at"
+        self._errors.error(f"{what} {self._brokers}", error)
         self._last_error = error
 
     def _raise_refused(self) -> None:

@@ -47,7 +47,7 @@ def finished_before_the_dead_letter():
 
 @contextmanager
 def start_not_resolved():
-    """Works out `start: latest` at each start while nothing is committed, so that what came in between is skipped (T3)."""
+    """Works out `start: latest` at each start while nothing is committed: what came in between is skipped (T3)."""
 
     def ends(consumer, assigned):
         committed = consumer.committed(assigned, timeout=10)

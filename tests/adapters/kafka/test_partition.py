@@ -1,4 +1,4 @@
-"""The watermark of a partition: the contiguous finished prefix, whatever the order of finishing and the gaps of the log."""
+"""The watermark of a partition: the contiguous finished prefix, whatever the order of finishing and the gaps."""
 
 from __future__ import annotations
 
