@@ -24,8 +24,10 @@ import sys
 import tempfile
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -199,12 +201,16 @@ def _plain(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
 
 
-def execute(page: Path, *, brokers: bool) -> None:
-    """Executes a page. Raises ExampleFailed."""
-    with tempfile.TemporaryDirectory() as path, ExitStack() as stack:
-        folder = Folder(Path(path), stack, brokers=brokers)
-        for block in blocks(page):
-            folder.execute(block)
+def fault(page: Path, *, brokers: bool) -> ExampleFailed | None:
+    """Executes a page; returns the first thing that is wrong with it."""
+    try:
+        with tempfile.TemporaryDirectory() as path, ExitStack() as stack:
+            folder = Folder(Path(path), stack, brokers=brokers)
+            for block in blocks(page):
+                folder.execute(block)
+    except ExampleFailed as error:
+        return error
+    return None
 
 
 def pages(paths: Iterable[Path]) -> Iterator[Path]:
@@ -218,14 +224,11 @@ def main() -> int:
     parser.add_argument("--brokers", action="store_true", help="also those that need brokers")
     parser.add_argument("paths", nargs="+", type=Path)
     arguments = parser.parse_args()
-    failed = False
-    for page in pages(arguments.paths):
-        try:
-            execute(page, brokers=arguments.brokers)
-        except ExampleFailed as error:
-            print(error, file=sys.stderr)
-            failed = True
-    return int(failed)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        faults = [*pool.map(partial(fault, brokers=arguments.brokers), pages(arguments.paths))]
+    for each in filter(None, faults):
+        print(each, file=sys.stderr)
+    return int(any(faults))
 
 
 if __name__ == "__main__":
