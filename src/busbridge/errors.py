@@ -114,13 +114,13 @@ class UndeclaredContract(BusbridgeError):
 
 
 class TopologyMismatch(BusbridgeError):
-    """Something exists on the broker with other properties than the configuration declares. Nothing was changed."""
+    """Something on the broker is missing, or is not as the configuration declares it. Nothing was changed."""
 
     def __init__(self, what: str, differences: Sequence[str]) -> None:
         self.what = what
         self.differences = tuple(differences)
         listed = "; ".join(self.differences)
-        super().__init__(f"{what} exists, but differs from the configuration: {listed}")
+        super().__init__(f"{what} is not what the configuration says, and was not changed: {listed}")
 
 
 class AccessRefused(BusbridgeError):
