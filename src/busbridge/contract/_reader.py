@@ -33,13 +33,18 @@ class Reader:
         self._validate = contract.__pydantic_validator__.validate_json
 
     def read(self, body: bytes | None) -> Contract:
-        """The message. InvalidMessage, with its cause, when the body does not fit the contract or an upcaster fails."""
+        """The message.
+
+        InvalidMessage, with its cause, when the body does not fit the contract, or a validator or an upcaster fails.
+        """
         if self._steps:
             body = lift(body, self._steps)
         try:
             return self._validate(body)  # type: ignore[arg-type,no-any-return]  # None is an error of pydantic's
         except ValidationError as error:
             raise InvalidMessage(f"the body is no {self._ref}: {_summary(error)}") from error
+        except Exception as error:  # a validator's own, which pydantic lets through; its text may repeat the body
+            raise InvalidMessage(f"a validator of {self._ref} failed with {type(error).__qualname__}") from error
 
     def __repr__(self) -> str:
         lifted = f" from version {self._steps[0].from_version}" if self._steps else ""

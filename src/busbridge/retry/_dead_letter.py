@@ -69,7 +69,7 @@ def record_of(
     record = [
         (f"{PREFIX}reason", reason.value),
         (f"{PREFIX}error-type", f"{type(error).__module__}.{type(error).__qualname__}"),
-        (f"{PREFIX}error", str(error)[:_LONGEST_TEXT]),
+        (f"{PREFIX}error", words_of(error)[:_LONGEST_TEXT]),
         (f"{PREFIX}service", plan.service),
         (f"{PREFIX}subscription", plan.name),
         (f"{PREFIX}destination", plan.destination.name),
@@ -96,6 +96,14 @@ def read_record(body: bytes | None, headers: Headers) -> DeadLetter:
         body=body,
         headers=[pair for pair in headers if not pair[0].startswith(PREFIX)],
     )
+
+
+def words_of(error: BaseException) -> str:
+    """What a handler's error says, as UTF-8 can carry it, also where asking it fails."""
+    try:
+        return str(error).encode(errors="backslashreplace").decode()
+    except Exception as failure:  # noqa: BLE001 - the error's own: a dead letter without its words is better than none
+        return f"<its text failed with {type(failure).__qualname__}>"
 
 
 def _text(value: object) -> str:

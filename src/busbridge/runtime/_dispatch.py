@@ -74,7 +74,10 @@ class Dispatcher:
         get = headers.get
         spec, kind, source, schema, readable = self._fingerprint
         key = (get("content-type"), get(spec), get(kind), get(source), get(schema), get(readable))
-        choice = self._choices.get(key)
+        try:
+            choice = self._choices.get(key)
+        except TypeError:  # an AMQP table or array, which can't be looked up: decoding says what is wrong with it
+            choice = None
         body = delivery.body
         if choice is None or choice.structured or not get(self._id):
             choice, body = self._decide(delivery, key)
@@ -86,7 +89,7 @@ class Dispatcher:
         event = event_of(delivery, self._plan.destination)
         structured = event.data is not delivery.body
         choice = self._choice(event, structured=structured)
-        if key[1] is not None or structured:
+        if structured or None not in key[1:5]:  # all that decides is in the key, none of it under another prefix
             if len(self._choices) >= _REMEMBERED:
                 self._choices.clear()
             self._choices[key] = choice

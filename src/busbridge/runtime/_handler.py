@@ -7,13 +7,16 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from busbridge.contract import Contract
 from busbridge.errors import HandlerError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from concurrent.futures import Executor
+    from typing import TypeAlias
 
-    from busbridge.contract import Contract
+    Fatal: TypeAlias = type[Exception] | Iterable[type[Exception]]
+    """As `except` takes it."""
 
     Call = Callable[[Any, Any], Awaitable[None]]
     """How the pipeline calls a handler, whatever its signature: (message, context)."""
@@ -53,26 +56,40 @@ def make_handler(
     function: Callable[..., object],
     contracts: tuple[type[Contract], ...],
     when: Callable[[Any], bool] | None,
-    fatal: tuple[type[Exception], ...],
+    fatal: Fatal,
     name: str | None,
 ) -> Handler:
     """Checks a function's declaration. Raises HandlerError where it can't be a handler."""
     if not contracts:
         raise HandlerError(f"{_described(function)} handles no contract: name at least one class in handles(...)")
-    for contract in contracts:
-        if contract.__contract__ is None:
-            raise HandlerError(
-                f"{_described(function)} handles {contract.__name__}, an abstract contract without a name"
-            )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise HandlerError(f"{_described(function)} has a `yield`: calling it would run nothing of it")
     return Handler(
         function=function,
         name=name or str(getattr(function, "__name__", type(function).__name__)),
         contracts=contracts,
         when=when,
-        fatal=fatal,
+        fatal=_errors(fatal, function),
         takes_context=_takes_context(function),
         is_async=_is_async(function),
     )
+
+
+def check_contracts(contracts: Iterable[object], who: str) -> None:
+    """Raises HandlerError unless all are classes of contracts that have a name."""
+    for each in contracts:
+        if not (isinstance(each, type) and issubclass(each, Contract)):
+            raise HandlerError(f"{who} {each!r}, which is no contract class")
+        if each.__contract__ is None:
+            raise HandlerError(f"{who} {each.__name__}, an abstract contract without a name")
+
+
+def _errors(fatal: Fatal, function: Callable[..., object]) -> tuple[type[Exception], ...]:
+    errors = (fatal,) if isinstance(fatal, type) else tuple(fatal)
+    for each in cast("tuple[object, ...]", errors):
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise HandlerError(f"fatal= of {_described(function)} has {each!r}, which is no class of exceptions")
+    return errors
 
 
 def _takes_context(function: Callable[..., object]) -> bool:

@@ -15,7 +15,7 @@ from busbridge.errors import (
     UnknownContract,
     UnknownVersion,
 )
-from busbridge.retry import Reason, record_of
+from busbridge.retry import Reason, record_of, words_of
 from busbridge.routing import Others
 from busbridge.runtime._context import LiveContext
 from busbridge.runtime._counts import Counts
@@ -99,7 +99,13 @@ class Handling:
             if failure.final or attempt >= self._plan.attempts:
                 self._bury(delivery, failure, attempt)
                 return
-            _log.warning("%s: attempt %d failed, trying again: %r", self._plan.group, attempt, failure.error)
+            _log.warning(
+                "%s: attempt %d failed, trying again: %s: %s",
+                self._plan.group,
+                attempt,
+                type(failure.error).__qualname__,
+                words_of(failure.error),
+            )
             attempt += 1
             self.counts.repeated += 1
             message = choice.read(body)  # the handler may have changed what it was given
@@ -171,7 +177,7 @@ class Handling:
             self._plan.group,
             failure.reason.value,
             attempts,
-            failure.error,
+            words_of(failure.error),
             exc_info=trace,
         )
         self._observe(delivery, "dead", failure.error)

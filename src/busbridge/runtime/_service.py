@@ -9,14 +9,14 @@ from typing_extensions import TypeVar
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
-from busbridge.runtime._handler import make_handler
+from busbridge.runtime._handler import check_contracts, make_handler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from busbridge.runtime._context import Context
-    from busbridge.runtime._handler import Handler
+    from busbridge.runtime._handler import Fatal, Handler
 
 R = TypeVar("R", default=None)
 """What a service's lifespan makes and its handlers use: a database pool, an HTTP client."""
@@ -36,6 +36,7 @@ class Service(Generic[R]):
     `name` is the CloudEvents source of its messages and the owner of its subscriptions; replicas share it. `publishes`
     lists every contract it may publish: one that has no route is an error at start, publishing another raises.
     `lifespan` makes what handlers use (`context.resources`): entered when a bus opens, left after the last handler.
+    Raises HandlerError for something in `publishes` that is no contract, or an abstract one.
     """
 
     @overload
@@ -47,6 +48,7 @@ class Service(Generic[R]):
     ) -> None:
         self.name = name
         self.publishes = tuple(publishes)
+        check_contracts(self.publishes, f"service {name!r} publishes")
         self.lifespan = lifespan
         self._subscriptions: dict[str, Subscription[R]] = {}
 
@@ -156,6 +158,7 @@ class Subscription(Generic[R]):
         handler publishes, so renaming it changes them. Raises HandlerError where the function can't be a handler, or
         would never be reached.
         """
+        check_contracts(contracts, f"subscription {self.name!r} handles")
         return HandlerDecorator(self, contracts, when, fatal, name)
 
     def add(self, handler: Handler) -> None:
@@ -176,9 +179,6 @@ class Subscription(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Subscription {self.name!r} of {self.service!r}, handlers {len(self._handlers)}>"
-
-
-Fatal: TypeAlias = "tuple[type[Exception], ...]"
 
 
 @final

@@ -1,0 +1,7 @@
+"""Services and a configuration that the attacks share."""
+
+from __future__ import annotations
+
+from tests.runtime.conftest import config
+
+__all__ = ["config"]
