@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from busbridge.memory import MemoryTransport
 from busbridge.routing import reference
-from busbridge.testing.conformance import Faults
-from busbridge.testing.conformance._tables import capability_table, conformance_table
+from busbridge.testing.conformance import Faults, capability_table, conformance_table
 from busbridge.transport import Capabilities
 from busbridge_kafka import KafkaTransport
 from busbridge_kafka._options import REFUSED
