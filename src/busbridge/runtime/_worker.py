@@ -29,7 +29,7 @@ class Worker:
         self.plan = plan
         self._source = source
         self._handling = handling
-        self._lanes = Lanes(plan.concurrency, handling.handle, ordered=plan.ordered)
+        self._lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
         self._taking = asyncio.create_task(self._take())
         self._watching = asyncio.create_task(self._watch())
 
@@ -90,6 +90,7 @@ class Worker:
                 "%s: the broker did not hear every settlement; some messages will be delivered again", self.plan.group
             )
         await self._source.close()
+        _log.info("%s has left: %r", self.plan.group, self.counts)
         await asyncio.gather(self._taking, self._watching, return_exceptions=True)
 
     def __repr__(self) -> str:
