@@ -74,14 +74,14 @@ class Handling:
         self._observer = observer
 
     async def handle(self, delivery: Delivery) -> None:
-        """Handles one delivery to its end. Raises only CancelledError, after releasing it."""
+        """Handles one delivery to its end. What it raises ends the process or this lane; the delivery is released."""
         try:
             await self._handle(delivery)
         except StaleDelivery as error:
             _log.info("%s: %s", self._plan.group, error)
-            self._release(delivery, error)
-        except asyncio.CancelledError as error:
-            self._release(delivery, error)
+            self.release(delivery, error)
+        except BaseException as error:
+            self.release(delivery, error)
             raise
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -123,8 +123,10 @@ class Handling:
         except BaseException as error:
             if context is not None:
                 self._publishing.abandon(context.outgoing, error)
-            if not isinstance(error, Exception) and not _is_stray(error):
+            if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
+            if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
+                raise asyncio.CancelledError from error
             fatal = bound is not None and isinstance(error, bound.fatal)
             return Failure(Reason.FATAL if fatal else Reason.FAILED, error, final=fatal)
         if context is None:
@@ -182,7 +184,8 @@ class Handling:
         )
         self._observe(delivery, "dead", failure.error)
 
-    def _release(self, delivery: Delivery, error: BaseException) -> None:
+    def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
+        """Gives a delivery back that is not settled: the broker hands it over again."""
         delivery.release()
         self.counts.released += 1
         self._observe(delivery, "released", error)
@@ -200,7 +203,7 @@ def _taker(choice: Choice, message: Contract) -> Bound | None:
     return None
 
 
-def _is_stray(error: BaseException) -> bool:
-    """CancelledError that came out of the handler by itself, while nobody asks this task to end."""
+def _is_cancelled() -> bool:
+    """Whether this task was asked to end. A CancelledError alone does not say so: a handler may raise one by itself."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()
+    return task is not None and task.cancelling() > 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from itertools import cycle
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery
 
     Handle = Callable[[Delivery], Awaitable[None]]
+    Release = Callable[[Delivery], None]
+
+_AGAIN: Final = 1.0
+"""Seconds after which a handler that swallowed its cancellation is cancelled again."""
 
 
 @final
@@ -37,19 +41,20 @@ class _Lane:
 
 @final
 class Lanes:
-    """`count` lanes that call `handle` for each delivery.
+    """`count` lanes that call `handle` for each delivery, or `release` where none may begin any more.
 
     `handle` settles or releases the delivery. An exception out of it is a fault of the pipeline, not of a message: it
     ends that lane and is raised by `failed`.
     """
 
-    def __init__(self, count: int, handle: Handle, *, ordered: bool) -> None:
+    def __init__(self, count: int, handle: Handle, release: Release, *, ordered: bool) -> None:
         shared: deque[Delivery] = deque()
         self._lanes = [_Lane(deque() if ordered else shared) for _ in range(count)]
         self._idle: list[_Lane] = []
         self._turn = cycle(self._lanes)
         self._ordered = ordered
         self._handle = handle
+        self._release = release
         self._open = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -89,7 +94,7 @@ class Lanes:
                 if delivery.session.taking:
                     await handle(delivery)
                 else:
-                    delivery.release()
+                    self._release(delivery)
                 finished += 1
             self._finish(finished)
             lane.wakeup = wakeup = loop.create_future()
@@ -113,10 +118,13 @@ class Lanes:
         await self._empty.wait()
 
     async def close(self) -> None:
-        """Cancels what is being handled, releases what has not begun. Twice is fine."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Releases what has not begun, cancels what is being handled, and waits for it to end. Twice is fine."""
         for lane in self._lanes:
             while lane.line:
-                lane.line.popleft().release()
+                self._release(lane.line.popleft())
+        running = {task for task in self._tasks if not task.done()}
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_AGAIN)
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # `failed` raises them

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Self, final
 
 from busbridge.runtime._bus import Bus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from busbridge.routing import Config
     from busbridge.runtime._service import Service
@@ -31,38 +31,61 @@ async def serve(
 ) -> None:
     """Opens a bus for each service and serves until `stop` is set, or SIGTERM or SIGINT where none is given.
 
-    Stops gracefully: takes nothing more, finishes what is in flight within the configured grace, publishes, settles,
-    leaves. A second signal ends the process at once. Raises what kept a bus from opening, or stopped a subscription.
+    Stops all of them together, gracefully: takes nothing more, finishes what is in flight within the configured grace,
+    publishes, settles, leaves. A stop while opening, waiting for a broker say, undoes what was opened. A second signal
+    ends the process at once. Raises what kept a bus from opening, or stopped a subscription, after the others stopped.
     """
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         stopped = stop or stack.enter_context(_StopSignals()).stopped
-        buses = [await _opened(stack, service, config, transports, stopped) for service in services]
-        if not stopped.is_set():
-            _log.info("serving: %s", ", ".join(service.name for service in services))
-            await _until(stopped, buses)
-            _log.info("stopping")
+        lives = _Lives([Bus(each, config, transports=transports) for each in services])
+        try:
+            await lives.until(stopped)
+        finally:
+            await lives.end()
+    lives.raise_failure()
 
 
-async def _opened(
-    stack: AsyncExitStack, service: Service[Any], config: Config, transports: Transports | None, stopped: asyncio.Event
-) -> Bus[Any] | None:
-    """An open bus, unless the stop came first: a broker that is down must not make a service unstoppable."""
-    bus = Bus(service, config, transports=transports)
-    opening = asyncio.ensure_future(stack.enter_async_context(bus))
-    stopping = asyncio.ensure_future(stopped.wait())
-    try:
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        if not opening.done():
-            opening.cancel()
-    await asyncio.wait({opening})
-    return None if opening.cancelled() else opening.result()
+@final
+class _Lives:
+    """Buses, each from opening to leaving in one task of its own: the cancel scopes of a lifespan need that."""
+
+    def __init__(self, buses: Sequence[Bus[Any]]) -> None:
+        self._ending = asyncio.Event()
+        self._opened: list[Bus[Any]] = []
+        self._tasks = {bus: asyncio.create_task(self._live(bus)) for bus in buses}
+
+    async def _live(self, bus: Bus[Any]) -> None:
+        async with bus:
+            self._opened.append(bus)
+            if len(self._opened) == len(self._tasks):
+                _log.info("serving: %s", ", ".join(each.service.name for each in self._tasks))
+            await _either(bus.serve(), self._ending.wait())
+
+    async def until(self, stopped: asyncio.Event) -> None:
+        """Waits for `stopped`, or until one of them has ended by itself."""
+        await _either(stopped.wait(), asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED))
+
+    async def end(self) -> None:
+        """Stops those that are open, gives up those that are still opening, and waits until all have ended."""
+        _log.info("stopping")
+        self._ending.set()
+        for bus, task in self._tasks.items():
+            if bus not in self._opened:
+                task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def raise_failure(self) -> None:
+        """Raises what the first of them failed with; the others' failures are logged."""
+        failures = [error for task in self._tasks.values() if not task.cancelled() and (error := task.exception())]
+        for error in failures[1:]:
+            _log.error("another service failed as well: %s", error)
+        if failures:
+            raise failures[0]
 
 
-async def _until(stopped: asyncio.Event, buses: Sequence[Bus[Any] | None]) -> None:
-    tasks = [asyncio.ensure_future(each.serve()) for each in buses if each is not None]
-    tasks.append(asyncio.ensure_future(stopped.wait()))  # type: ignore[arg-type]  # True when it ends, nobody looks
+async def _either(one: Coroutine[Any, Any, object], other: Coroutine[Any, Any, object]) -> None:
+    """Waits until one of the two ends; raises what it failed with."""
+    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
