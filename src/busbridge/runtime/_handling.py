@@ -111,11 +111,12 @@ class Handling:
             message = choice.read(body)  # the handler may have changed what it was given
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
-        bound = context = None
+        bound: Bound | None = None
+        context: LiveContext[Any] | None = None
         try:
             bound = _taker(choice, message)
             if bound is not None:
-                context = LiveContext[Any](delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
+                context = LiveContext(delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
                 if self._tracing is None:
                     await bound.call(message, context)
                 else:
