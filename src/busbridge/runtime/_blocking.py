@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import os
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, final
+import weakref
+from typing import TYPE_CHECKING, Any, final
 
 from busbridge.errors import ClosedError
 from busbridge.runtime._bus import Bus
+from busbridge.runtime._portal import Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
 
-T = TypeVar("T")
-
 
 @final
 class BlockingBus:
@@ -31,7 +29,8 @@ class BlockingBus:
 
     Opened on first use, per process: made before a fork (gunicorn's preload, Celery's prefork) it opens a connection of
     its own in each child. Thread-safe. Its event loop runs in one daemon thread; `close`, or the end of the process,
-    flushes and ends it. The methods block, and raise, as those of `Bus`.
+    flushes and ends it; a call that it meets ends with its outcome or with ClosedError. The methods block, and raise,
+    as those of `Bus`.
     """
 
     def __init__(
@@ -45,9 +44,9 @@ class BlockingBus:
         self._config = config
         self._transports = transports
         self._lock = threading.Lock()
-        self._portal: _Portal | None = None
+        self._portal: Portal | None = None
         self._closed = False
-        os.register_at_fork(after_in_child=self._forget)
+        _at_fork(weakref.WeakMethod(self._forget))
 
     def publish(
         self,
@@ -95,12 +94,12 @@ class BlockingBus:
     ) -> None:
         self.close()
 
-    def _opened(self) -> _Portal:
+    def _opened(self) -> Portal:
         with self._lock:
             if self._closed:
                 raise ClosedError(repr(self))
             if self._portal is None:
-                self._portal = _Portal(Bus(self.service, self._config, consume=False, transports=self._transports))
+                self._portal = Portal(Bus(self.service, self._config, consume=False, transports=self._transports))
             return self._portal
 
     def _forget(self) -> None:
@@ -113,40 +112,12 @@ class BlockingBus:
         return f"<BlockingBus of {self.service.name!r}, {state}>"
 
 
-@final
-class _Portal:
-    """An event loop in a thread, with an open bus in it."""
+def _at_fork(forget: weakref.WeakMethod[Callable[[], None]]) -> None:
+    """Has `forget` called in forked children, while its object lives: a hook can't be taken back."""
 
-    def __init__(self, bus: Bus[Any]) -> None:
-        self.bus = bus
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="busbridge-blocking", daemon=True)
-        self._thread.start()
-        try:
-            self.call(bus.__aenter__())
-        except BaseException:
-            self._end()
-            raise
-        atexit.register(self.close)
+    def forget_in_child() -> None:
+        method = forget()
+        if method is not None:
+            method()
 
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs it on the loop and waits. An interrupt of the waiting thread cancels it."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """Closes the bus and ends the thread."""
-        atexit.unregister(self.close)
-        try:
-            self.call(self.bus.__aexit__(None, None, None))
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    os.register_at_fork(after_in_child=forget_in_child)

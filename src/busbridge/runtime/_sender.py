@@ -9,6 +9,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, final
 
+from busbridge.errors import ClosedError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,9 +33,15 @@ class Sender:
         self._waiting: deque[tuple[Sequence[Entry], asyncio.Future[Sequence[Outcome]]]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
         self._due = False
+        self._closed = False
 
     def send(self, entries: Sequence[Entry]) -> asyncio.Future[Sequence[Outcome]]:
-        """The outcomes of `entries`, in their order, when all are known. Cancelling it does not stop the publish."""
+        """The outcomes of `entries`, in their order, when all are known. Cancelling it does not stop the publish.
+
+        Raises ClosedError after `close`.
+        """
+        if self._closed:
+            raise ClosedError(repr(self))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Sequence[Outcome]] = loop.create_future()
         self._waiting.append((entries, future))
@@ -43,7 +51,8 @@ class Sender:
         return future
 
     async def close(self) -> None:
-        """Waits until everything sent has its outcome; each publish has a deadline, so that this ends."""
+        """Takes nothing more, waits until all that was sent has its outcome, for which each publish has a deadline."""
+        self._closed = True
         while self._waiting or self._flights or self._due:
             await asyncio.sleep(0) if not self._flights else await asyncio.wait(self._flights)
 
@@ -83,6 +92,9 @@ class Sender:
         self._flights.discard(flight)
         if self._waiting:
             self._depart()
+
+    def __repr__(self) -> str:
+        return f"<Sender to {self._transport!r}, {'closed' if self._closed else 'open'}, flights {len(self._flights)}>"
 
 
 def _distribute(
