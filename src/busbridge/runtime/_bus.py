@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Generic, final
 
 from busbridge.contract import Registry
 from busbridge.errors import ClosedError, ConfigurationError
-from busbridge.routing import load
+from busbridge.routing import Config, load
 from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
 from busbridge.runtime._outcomes import PublishError
@@ -24,12 +26,12 @@ from busbridge.runtime._worker import Worker
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable
     from types import TracebackType
     from typing import Self
 
     from busbridge.contract import Contract
-    from busbridge.routing import Config, Source, SubscriptionPlan
+    from busbridge.routing import Source, SubscriptionPlan
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outcomes import Undelivered
@@ -101,7 +103,7 @@ class Bus(Generic[R]):
             self._state = "closed"
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        config = _loaded(self._sources)
+        config = load_layers(self._sources)
         found = faults(self.service, config, self._transports)
         if found:
             raise ConfigurationError(found)
@@ -191,7 +193,8 @@ class Bus(Generic[R]):
         """Publishes all messages, in order; returns their ids once all destinations have confirmed.
 
         Sends everything, then raises one PublishError for all that was refused or is unknown. Takes the messages as it
-        sends them, so that a generator of millions needs little memory.
+        sends them, so that a generator of millions needs little memory. What the iterable raises, or a message that
+        does not fit its contract, ends it at once: of the messages before it some may have been published, none after.
         """
         publishing = self._open_publishing()
         prepared = (publishing.prepare(message, correlation_id=correlation_id, headers=headers) for message in messages)
@@ -257,10 +260,11 @@ class Bus(Generic[R]):
         return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"
 
 
-def _loaded(sources: Source | Iterable[Source]) -> Config:
-    if isinstance(sources, list | tuple):
-        return load(*sources)
-    return load(sources)  # type: ignore[arg-type]  # what is no list of layers is one source
+def load_layers(sources: Source | Iterable[Source]) -> Config:
+    """The configuration that one source, or several as layers, give. Raises as `load`."""
+    if isinstance(sources, str | PathLike | Mapping | Config):
+        return load(sources)
+    return load(*sources)
 
 
 async def _sent(
@@ -281,4 +285,6 @@ async def _sent(
             first, flight = flights.popleft()
             yield first, await flight
     finally:
+        for _, flight in flights:  # of a publish that was cut short: the messages are on their way, nobody waits
+            flight.cancel()
         await asyncio.gather(*(flight for _, flight in flights), return_exceptions=True)

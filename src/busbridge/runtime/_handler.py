@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -124,7 +125,8 @@ def _without_context(function: Callable[..., Any]) -> Call:
 def _in_thread(function: Callable[..., object], executor: Executor, *, takes_context: bool) -> Call:
     async def call(message: Contract, context: object) -> None:
         arguments = (message, context) if takes_context else (message,)
-        result = await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        run = copy_context().run  # the span of this handling is current in the thread as well
+        result = await asyncio.get_running_loop().run_in_executor(executor, run, function, *arguments)
         if inspect.isawaitable(result):
             if inspect.iscoroutine(result):
                 result.close()

@@ -144,7 +144,7 @@ class Publishing:
 
     @staticmethod
     def abandon(prepared: Sequence[Prepared], error: BaseException) -> None:
-        """What was prepared is not sent after all; its spans end as failed."""
+        """What was prepared is not sent after all, or nobody waits for its outcome: its spans end as failed."""
         for each in prepared:
             for span in (each.spans or {}).values():
                 span.end(error)
@@ -153,9 +153,12 @@ class Publishing:
         """Publishes everything and returns what was not confirmed. Raises ClosedError."""
         if self._observer is not None:
             self._observer.publishing(prepared)
-        failures: list[Undelivered] = []
-        for flight, outcomes in await _flown(prepared):
-            failures += flight.failures(outcomes)
+        try:
+            flown = await _flown(prepared)
+        except BaseException as error:
+            self.abandon(prepared, error)
+            raise
+        failures = [failure for flight, outcomes in flown for failure in flight.failures(outcomes)]
         self._report(prepared, failures)
         return failures
 

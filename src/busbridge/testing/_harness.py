@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from busbridge.contract import Contract, info_of
 from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError
 from busbridge.routing import load, namespaced
 from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, made_up
+from busbridge.runtime._bus import load_layers
 from busbridge.testing._ledger import Dead, Ledger
 
 if TYPE_CHECKING:
@@ -196,8 +197,8 @@ class _Watch:
 
 def _loaded(services: Iterable[Service[Any]], config: Source | Iterable[Source] | None) -> Config:
     if config is None:
-        return load(cast("Mapping[str, object]", made_up(services)))
-    return load(*config) if isinstance(config, list | tuple) else load(cast("Source", config))
+        return load(made_up(services))
+    return load_layers(config)
 
 
 def _routed(services: Iterable[Service[Any]], config: Config) -> list[type[Contract]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, final
 
+from busbridge.contract import Writer
 from busbridge.envelope import check_headers, derived_id, new_id
-from busbridge.errors import ContractError
 from busbridge.runtime import Context, DeliveryInfo
 from busbridge.runtime._service import R
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class RecordingContext(Context[R]):
     """What a handler is given, without a bus: `await handler(message, RecordingContext())`.
 
-    What it publishes is in `published`, in order. Everything a handler may ask for can be set. It does not know what
-    the service declares to publish: the harness does.
+    What it publishes is in `published`, in order; what can't be encoded is refused as by a bus. Everything a handler may
+    ask for can be set. It does not know what the service declares to publish: the harness does.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class RecordingContext(Context[R]):
         return self._delivery
 
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
-        if message.__contract__ is None:
-            raise ContractError(f"{type(message).__name__} is an abstract base and can't be published")
+        writer = Writer(type(message))
+        writer.body(message)
+        writer.key(message)
         check_headers(headers or {})
         self.published.append(message)
         return derived_id(self._source, self._message_id, "test", len(self.published) - 1)
