@@ -74,6 +74,16 @@ class MemoryBroker:
             if plan.durable and plan.destination.kind is Kind.TOPIC:
                 self._destinations.bind(plan)
 
+    def remove(self, topology: Topology) -> None:
+        """Deletes what was created for a topology, with all messages; what is not there is fine."""
+        for plan in topology.subscriptions:
+            self._destinations.forget_subscription(plan)
+            self._dead.pop(plan.dead_letters, None)
+        for destination in topology.destinations:
+            if destination.provision:
+                self._destinations.forget(destination)
+                self._dead.pop(expired_of(destination), None)
+
     def publish(self, entry: Entry) -> Outcome:
         """Keeps the entry, or says why not."""
         if refused := refusal(entry, self._max_bytes):

@@ -97,8 +97,28 @@ class Destinations:
     def unbind(self, plan: SubscriptionPlan) -> None:
         """Forgets a topic's subscription that is not durable, once nobody reads it."""
         topic = self.get(plan.destination)
-        if isinstance(topic, Topic) and not plan.durable and not topic.mailboxes[plan.group].consumed:
+        if not isinstance(topic, Topic) or plan.durable:
+            return
+        mailbox = topic.mailboxes.get(plan.group)
+        if mailbox is not None and not mailbox.consumed:
             topic.unbind(plan.group)
+
+    def forget(self, destination: Destination) -> None:
+        """Deletes a destination, with all that it holds."""
+        self._declared.pop(destination.physical, None)
+        self._holders.pop(destination.physical, None)
+        self.quiescence.check()
+
+    def forget_subscription(self, plan: SubscriptionPlan) -> None:
+        """Deletes what a topic copied for a subscription, or how far it has come in a stream."""
+        match self.get(plan.destination):
+            case Topic() as topic:
+                topic.unbind(plan.group)
+            case Log() as log:
+                log.groups.pop(plan.group, None)
+            case _:
+                return
+        self.quiescence.check()
 
     def place(self, plan: SubscriptionPlan) -> Mailbox | Group:
         """Where a subscription reads. Raises TopologyMismatch where it was not provisioned."""

@@ -63,6 +63,11 @@ class MemoryTransport:
         self._check_open()
         self.broker.provision(topology)
 
+    async def remove(self, topology: Topology) -> None:
+        """As `Transport.remove`."""
+        self._check_open()
+        self.broker.remove(topology)
+
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:  # noqa: ARG002 - at once
         """As `Transport.publish`. Every outcome is known at once; none is ever unknown."""
         self._check_open()

@@ -84,6 +84,15 @@ class Transport(Protocol):
         """
         ...
 
+    async def remove(self, topology: Topology) -> None:
+        """Deletes what `provision` and `subscribe` create for it, and every message in there. Nothing brings it back.
+
+        For tests and demonstrations with names of their own. What isn't there is fine, so that removing twice is; a
+        destination with `provision=False` stays, without the subscriptions. Nobody may be taking deliveries any more:
+        where that is seen, it is waited for briefly, then TransportError. Raises AccessRefused, Unavailable.
+        """
+        ...
+
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
         """Publishes all; returns the outcome of each, in the order of `entries`, once all are known or time is up.
 
