@@ -160,7 +160,10 @@ class Bus(Generic[R]):
             self._workers[plan.name] = Worker(plan, await transport.subscribe(plan), handling)
 
     async def _stop(self, grace: float) -> None:
-        await asyncio.gather(*(each.stop(grace) for each in self._workers.values()))
+        stopping = (each.stop(grace) for each in self._workers.values())
+        for result in await asyncio.gather(*stopping, return_exceptions=True):  # all, before anything else is left
+            if isinstance(result, BaseException):
+                raise result
 
     async def publish(
         self,

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from busbridge.contract import Contract
@@ -125,8 +126,9 @@ def _without_context(function: Callable[..., Any]) -> Call:
 def _in_thread(function: Callable[..., object], executor: Executor, *, takes_context: bool) -> Call:
     async def call(message: Contract, context: object) -> None:
         arguments = (message, context) if takes_context else (message,)
-        run = copy_context().run  # the span of this handling is current in the thread as well
-        result = await asyncio.get_running_loop().run_in_executor(executor, run, function, *arguments)
+        # In this task's context: the span of the handling is current in the thread as well.
+        run = partial(copy_context().run, function, *arguments)
+        result = await asyncio.get_running_loop().run_in_executor(executor, run)
         if inspect.isawaitable(result):
             if inspect.iscoroutine(result):
                 result.close()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class RecordingContext(Context[R]):
     """What a handler is given, without a bus: `await handler(message, RecordingContext())`.
 
-    What it publishes is in `published`, in order; what can't be encoded is refused as by a bus. Everything a handler may
-    ask for can be set. It does not know what the service declares to publish: the harness does.
+    What it publishes is in `published`, in order; what can't be encoded is refused as by a bus. Everything a handler
+    may ask for can be set. It does not know what the service declares to publish: the harness does.
     """
 
     def __init__(
