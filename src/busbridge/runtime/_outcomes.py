@@ -22,7 +22,12 @@ class Undelivered(NamedTuple):
     status: Status
     """REFUSED: definitely not there. UNKNOWN: perhaps."""
     error: BusbridgeError | None
-    message: Contract
+    prepared: Prepared
+
+    @property
+    def message(self) -> Contract:
+        """The message, read from what was sent: equal to the one that was published."""
+        return self.prepared.message
 
 
 _LISTED = 5
@@ -47,4 +52,4 @@ class PublishError(BusbridgeError):
 
 def undelivered(prepared: Prepared, entry: Entry, outcome: Outcome) -> Undelivered:
     """The report of one entry that was not confirmed."""
-    return Undelivered(prepared.id, entry.destination.name, outcome.status, outcome.error, prepared.message)
+    return Undelivered(prepared.id, entry.destination.name, outcome.status, outcome.error, prepared)
