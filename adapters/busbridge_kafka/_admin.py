@@ -91,6 +91,36 @@ class Admin:
             while len(await self.shapes(wanted)) < len(wanted):  # noqa: ASYNC110  (the cluster's state has no event)
                 await asyncio.sleep(0.05)
 
+    async def delete(self, names: Sequence[str]) -> None:
+        """Deletes Kafka topics, and waits until the cluster knows them no more; what isn't there is fine."""
+        if not names:
+            return
+        futures: Mapping[str, Future[Any]]
+        futures = self._client.delete_topics(list(names), operation_timeout=SECONDS)
+        for future in futures.values():
+            await _unless(future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+        async with asyncio.timeout(SECONDS):
+            while await self.shapes(names):  # noqa: ASYNC110  (the cluster's state has no event)
+                await asyncio.sleep(0.05)
+
+    async def delete_groups(self, groups: Sequence[str]) -> None:
+        """Deletes consumer groups; what isn't there is fine. One that has members fails with NON_EMPTY_GROUP."""
+        if not groups:
+            return
+        futures: Mapping[str, Future[Any]]
+        futures = self._client.delete_consumer_groups(list(groups), request_timeout=SECONDS)
+        for future in futures.values():
+            await _unless(future, KafkaError.GROUP_ID_NOT_FOUND)
+
+
+async def _unless(future: Future[Any], fine: int) -> None:
+    """Waits for an answer; the error `fine` is as good as none."""
+    try:
+        await _answer(future)
+    except KafkaException as error:
+        if error.args[0].code() != fine:
+            raise
+
 
 async def _answer(future: Future[Any]) -> Any:
     return await asyncio.wait_for(asyncio.wrap_future(future), SECONDS * 2)

@@ -14,6 +14,7 @@ from busbridge.routing import Kind
 from busbridge.transport import Capabilities
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _options as options
+from busbridge_kafka import _removal as removal
 from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
 from busbridge_kafka._log import ClientLog
@@ -21,7 +22,7 @@ from busbridge_kafka._producer import Publisher
 from busbridge_kafka._source import KafkaSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from confluent_kafka import KafkaError
 
@@ -83,10 +84,17 @@ class KafkaTransport:
 
     async def provision(self, topology: Topology) -> None:
         """See `Transport.provision`."""
+        await self._administer(topology_of.provision, topology)
+
+    async def remove(self, topology: Topology) -> None:
+        """See `Transport.remove`."""
+        await self._administer(removal.remove, topology)
+
+    async def _administer(self, act: Callable[[Admin, Topology], Awaitable[None]], topology: Topology) -> None:
         self._opened()
         assert self._admin is not None
         try:
-            await topology_of.provision(self._admin, topology)
+            await act(self._admin, topology)
         except KafkaException as error:
             raise self._explained(error.args[0]) from error
         except TimeoutError as error:

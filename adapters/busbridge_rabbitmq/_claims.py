@@ -60,8 +60,9 @@ class Claims:
 
     def __init__(self, name: str, wire: Wire) -> None:
         self._wire = wire
-        self._members = Presence(f"{name}.members", wire)
-        self._wanting = Presence(f"{name}.wanting", wire)
+        members, wanting = presences(name)
+        self._members = Presence(members, wire)
+        self._wanting = Presence(wanting, wire)
         self._asking = asyncio.Lock()
         self._channel: Channel | None = None
 
@@ -117,6 +118,11 @@ class Claims:
 
 def _nothing(*_: object) -> None:
     """What happens to the messages of a presence queue, of which there are none."""
+
+
+def presences(name: str) -> tuple[str, str]:
+    """The queues on which the workers of an ordered queue are counted, and those of them that want more."""
+    return f"{name}.members", f"{name}.wanting"
 
 
 def _owner(shard: str) -> str:

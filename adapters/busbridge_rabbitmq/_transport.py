@@ -16,6 +16,7 @@ from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
 from busbridge_rabbitmq._provision import Provisioner
 from busbridge_rabbitmq._publisher import Publisher
+from busbridge_rabbitmq._removal import Remover
 from busbridge_rabbitmq._routes import Route, shards
 from busbridge_rabbitmq._source import QueueSource
 
@@ -53,6 +54,7 @@ class RabbitMQTransport:
         self._in = Link(settings, self._options, "consuming")
         self._publisher = Publisher(self._out, self._options)
         self._provisioner = Provisioner(self._in)
+        self._remover = Remover(self._in)
         self._routes: dict[str, Route] = {}
         self._subscribed: set[str] = set()
         self._sources: list[Source] = []
@@ -81,6 +83,13 @@ class RabbitMQTransport:
         wanted = list(_topology.declarations(topology))
         await patiently(lambda: self._provisioner.apply(wanted), self._in.broker, self._settings.patience)
         self._subscribed.update(plan.destination.name for plan in topology.subscriptions)
+        self._routes.clear()
+
+    async def remove(self, topology: Topology) -> None:
+        """As the protocol says."""
+        self._refuse_when_closed()
+        await patiently(lambda: self._remover.remove(topology), self._in.broker, self._settings.patience)
+        self._subscribed.difference_update(plan.destination.name for plan in topology.subscriptions)
         self._routes.clear()
 
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
