@@ -441,6 +441,28 @@ class DrainsWithoutEnd(Bent):
         return source
 
 
+class RemovesNothing(Bent):
+    """Says that it has removed."""
+
+    async def remove(self, topology):
+        pass
+
+
+class KeepsDeadLetters(Bent):
+    """Removes destinations alone."""
+
+    async def remove(self, topology):
+        await self.inner.remove(Topology(topology.destinations))
+
+
+class RemovesWhatIsNotOurs(Bent):
+    """Takes no notice of `provision: false`."""
+
+    async def remove(self, topology):
+        ours = tuple(replace(each, provision=True) for each in topology.destinations)
+        await self.inner.remove(Topology(ours, topology.subscriptions))
+
+
 SABOTEURS = {
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
@@ -494,6 +516,9 @@ SABOTEURS = {
     MatchesAnyHeader: ["C24-headers_match-topic"],
     MixesDestinations: ["C24-address_isolation-queue", "C24-address_isolation-stream"],
     NoOrder: ["C17-per_key_order-ordered_queue", "C22-members_compete-ordered_queue"],
+    RemovesNothing: ["C36-removed_is_gone-queue", "C36-removed_is_gone-stream"],
+    KeepsDeadLetters: ["C36-removed_is_gone-topic"],
+    RemovesWhatIsNotOurs: ["C36-removed_is_gone-ordered_queue"],
     NeverForgets: ["C06-ephemeral_subscription_forgets-topic", "C06-ephemeral_subscription_forgets-stream"],
     StartsAtTheEnd: ["C25-replay_from_start-stream"],
     StartsOneLate: ["C25-replay_from_offset-stream"],

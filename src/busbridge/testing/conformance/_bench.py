@@ -37,6 +37,7 @@ class Bench:
         self._service = rig.unique("service")
         self._destinations = [self.destination]
         self._clients: list[Transport] = []
+        self._made: list[Topology] = []
         self._count = 0
         self._marks = 0
 
@@ -70,6 +71,10 @@ class Bench:
     def topology(self) -> Topology:
         """Everything declared so far."""
         return Topology(tuple(self._destinations), tuple(each.plan for each in self.subscriptions))
+
+    def made(self, topology: Topology) -> None:
+        """Has the bench remove in the end what a row provisions by itself."""
+        self._made.append(topology)
 
     async def client(self) -> Transport:
         """A new client, open, with everything declared so far provisioned."""
@@ -137,11 +142,21 @@ class Bench:
         return ids
 
     async def close(self) -> None:
-        """Puts everything away, workers first."""
+        """Puts everything away: workers, clients, then what they made on the broker."""
         for subscription in self.subscriptions:
             for worker in subscription.workers:
                 await worker.leave()
         for client in self._clients:
+            await client.close()
+        await self._remove()
+
+    async def _remove(self) -> None:
+        client = self.rig.make(self.rig.settings())
+        await client.open()
+        try:
+            for topology in (self.topology, *self._made):
+                await client.remove(topology)
+        finally:
             await client.close()
 
 

@@ -66,6 +66,7 @@ class Flow:
         self._handle = handle
         self._name = bench.rig.unique("service")
         self._config = load(self._document(grace, attempts))
+        bench.made(self._config.topology(bench.rig.name))
         self._changed = asyncio.Event()
         self._count = 0
 

@@ -20,7 +20,8 @@ _ROW_PATIENCES = 8
 async def run(case: Case, rig: Rig) -> None:
     """Runs a case that the rig offers. Raises RowFailed, with the ledger, if the transport does not keep the guarantee.
 
-    Afterwards nothing is left: clients are closed, and a task, thread or socket that stays behind fails the row.
+    Afterwards nothing is left: clients are closed, what they made on the broker is removed, and a task, thread or
+    socket that stays behind fails the row.
     """
     leaks = Leaks()
     bench = Bench(rig, case.place)
@@ -40,7 +41,7 @@ async def _put_away(bench: Bench) -> None:
         async with asyncio.timeout(bench.rig.patience):
             await bench.close()
     except TimeoutError as error:
-        raise RowFailed(f"closing its clients did not end within {bench.rig.patience:g} s") from error
+        raise RowFailed(f"putting everything away did not end within {bench.rig.patience:g} s") from error
 
 
 def _lines(bench: Bench) -> list[str]:

@@ -1,11 +1,13 @@
-"""Rows about endings: closed is closed, stopping loses nothing, a broker that restarts needs no client restart."""
+"""Rows about endings: of a client, of a service that stops, of a broker that restarts, of what is removed."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from busbridge.errors import ClosedError, SourceEnded
+from busbridge.errors import ClosedError, SourceEnded, TopologyMismatch
+from busbridge.routing import Topology
 from busbridge.testing.conformance._ledger import What
 from busbridge.testing.conformance._rig import Place
 from busbridge.testing.conformance._row import Row, RowFailed
@@ -120,6 +122,45 @@ _PACE: Final = 0.01
 """Seconds between batches, so that the restart falls among them."""
 
 
+async def removed_is_gone(bench: Bench) -> None:
+    """C36. What was there before is not in the ledger: seeing it again fails the row."""
+    subscription = bench.subscription()
+    client = await bench.client()
+    await _leave_something(bench, client)
+    theirs = Topology((replace(bench.destination, provision=False),))
+    await client.remove(theirs)
+    if not await _exists(client, theirs):
+        raise RowFailed("what may not be created was removed all the same")
+    await client.remove(bench.topology)
+    await client.remove(bench.topology)
+    if await _exists(client, theirs):
+        raise RowFailed("what was removed is still there")
+    await bench.publish(await bench.client(), 20)
+    await subscription.worker()
+    await subscription.judge()
+    if dead := await bench.rig.dead_letters(subscription.plan):
+        raise RowFailed(f"{len(dead)} dead letters outlived the removal")
+
+
+async def _leave_something(bench: Bench, client: Transport) -> None:
+    """Dead letters, then messages that nobody has read."""
+    await client.publish(bench.entries(20), bench.rig.patience)
+    source = await client.subscribe(bench.subscriptions[0].plan)
+    for delivery in await source.receive():
+        delivery.reject(())
+    await source.flush(bench.rig.patience)
+    await source.close()
+    await client.publish(bench.entries(20), bench.rig.patience)
+
+
+async def _exists(client: Transport, topology: Topology) -> bool:
+    try:
+        await client.provision(topology)
+    except TopologyMismatch:
+        return False
+    return True
+
+
 ROWS: Final = (
     Row(
         "C27",
@@ -142,5 +183,12 @@ ROWS: Final = (
         tuple(Place),
         restart_under_load,
         lambda capabilities, faults: capabilities.survives_restart and faults.restart is not None,
+    ),
+    Row(
+        "C36",
+        "removed_is_gone",
+        "what is removed is gone with its messages and dead letters; removing twice is fine, what is not ours stays",
+        tuple(Place),
+        removed_is_gone,
     ),
 )
