@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from importlib import import_module
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import typer
 
+from busbridge.errors import BusbridgeError
 from busbridge.runtime import Service
 
 if TYPE_CHECKING:
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 def find_services(targets: Iterable[str]) -> list[Service[Any]]:
     """The services that `targets` name, each once.
 
-    Modules are looked for in the working directory first. Raises typer.BadParameter where there is no such service;
-    what a module raises while it is imported goes through.
+    Modules are looked for in the working directory first. Raises typer.BadParameter where there is no such service, or
+    its module can't be imported. Errors of this library that a module raises go through: they say where they arose.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -47,9 +49,25 @@ def _module(name: str, target: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
         raise typer.BadParameter(f"{target!r} is not MODULE:SERVICE, such as shop.billing:billing")
     try:
-        return import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # A module that is there but misses one of its own imports is a fault of that module: its traceback helps.
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise typer.BadParameter(f"there is no module {error.name!r} in {Path.cwd()} or installed") from None
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise typer.BadParameter(f"there is no module {error.name!r} in {Path.cwd()} or installed") from None
+        raise _broken(name, error) from None
+    except BusbridgeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a user's module does while it is imported
+        raise _broken(name, error) from None
+
+
+def _broken(name: str, error: Exception) -> typer.BadParameter:
+    """What went wrong in a module, with its own part of the traceback: what leads there is ours and Python's."""
+    trace = error.__traceback__
+    while trace is not None and _is_importing(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    told = "".join(traceback.format_exception(error.with_traceback(trace)))
+    return typer.BadParameter(f"module {name!r} can't be imported\n{told.rstrip()}")
+
+
+def _is_importing(file: str) -> bool:
+    return file in {__file__, importlib.__file__} or file.startswith("<frozen importlib")

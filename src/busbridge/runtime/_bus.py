@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Generic, final
+from typing import TYPE_CHECKING, Any, Final, Generic, cast, final
 
 from busbridge.contract import Registry
 from busbridge.errors import ClosedError, ConfigurationError
@@ -266,7 +266,7 @@ class Bus(Generic[R]):
 def load_layers(sources: Source | Iterable[Source]) -> Config:
     """The configuration that one source, or several as layers, give. Raises as `load`."""
     if isinstance(sources, str | PathLike | Mapping | Config):
-        return load(sources)
+        return load(cast("Source", sources))
     return load(*sources)
 
 

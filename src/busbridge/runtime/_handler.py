@@ -113,7 +113,9 @@ def _is_async(function: Callable[..., object]) -> bool:
 
 
 def _described(function: Callable[..., object]) -> str:
-    return f"handler {getattr(function, '__qualname__', function)!r}"
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    return f"handler {getattr(function, '__qualname__', function)!r}{place}"
 
 
 def _without_context(function: Callable[..., Any]) -> Call:

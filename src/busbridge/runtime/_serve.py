@@ -67,7 +67,8 @@ class _Lives:
 
     async def end(self) -> None:
         """Stops those that are open, gives up those that are still opening, and waits until all have ended."""
-        _log.info("stopping")
+        if self._opened:
+            _log.info("stopping")
         self._ending.set()
         for bus, task in self._tasks.items():
             if bus not in self._opened:
