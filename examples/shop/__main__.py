@@ -19,7 +19,7 @@ from rich.logging import RichHandler
 
 from busbridge import BusbridgeError, load
 from busbridge.routing import namespaced
-from busbridge.runtime import InstalledTransports, MemoryTransports
+from busbridge.runtime import InstalledTransports, MemoryTransports, remove
 from examples.shop.demo.audit import differences
 from examples.shop.demo.orders import purchases, read_orders
 from examples.shop.demo.run import run
@@ -71,17 +71,27 @@ def _demonstrate(
     console: Console, orders: Sequence[Order], config: Config, transports: Transports, patience: float
 ) -> list[str]:
     """Runs the shop before the user's eyes; returns what is wrong with its books."""
-    # Names of its own, so that what an earlier run left on the brokers is not read again.
+    # Names of its own, so that what is on the brokers is neither read nor removed.
     config = namespaced(config, f"shop-{secrets.token_hex(3)}.")
     tally = Tally()
     _show_warnings(console)
     with _own_databases():
         try:
             with Live(console=console, get_renderable=lambda: table_of(tally), transient=True):
-                asyncio.run(run(orders, config, transports, tally, patience=patience))
+                asyncio.run(_run_and_remove(orders, config, transports, tally, patience))
         finally:
             console.print(table_of(tally), *remarks_on(tally), sep="\n")
         return differences(orders)
+
+
+async def _run_and_remove(
+    orders: Sequence[Order], config: Config, transports: Transports, tally: Tally, patience: float
+) -> None:
+    """Leaves nothing on the brokers, however it ends."""
+    try:
+        await run(orders, config, transports, tally, patience=patience)
+    finally:
+        await remove(config, transports, config.transports)
 
 
 def _show_warnings(console: Console) -> None:

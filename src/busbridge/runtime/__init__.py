@@ -9,6 +9,7 @@ from busbridge.runtime._made_up import made_up
 from busbridge.runtime._observer import Observer
 from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._publishing import Prepared
+from busbridge.runtime._removal import remove
 from busbridge.runtime._serve import serve
 from busbridge.runtime._service import Lifespan, Service, Subscription
 from busbridge.runtime._startup import faults, transport_faults
@@ -33,6 +34,7 @@ __all__ = [
     "Undelivered",
     "faults",
     "made_up",
+    "remove",
     "serve",
     "transport_faults",
 ]

@@ -11,16 +11,17 @@ from busbridge.contract import Contract, info_of
 from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError
 from busbridge.routing import load, namespaced
-from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, made_up
+from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, made_up, remove
 from busbridge.runtime._bus import load_layers
 from busbridge.testing._ledger import Dead, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
-    from busbridge.routing import Config, Source
+    from busbridge.routing import Config, Source, TransportSettings
     from busbridge.runtime import Prepared, Transports
     from busbridge.testing._ledger import Expected
+    from busbridge.transport import Transport
 
     C = TypeVar("C", bound=Contract)
 
@@ -58,21 +59,18 @@ async def harness(
 
     In memory, whatever the configuration's transports are; without a `config` one is made up. With `real_brokers`
     (default: the pytest option `--busbridge-real-brokers`) on the brokers of the configuration, under physical names of
-    this harness's own. Leaving raises again what made a handler give up, unless `settled` did or `raise_failures` is
-    False.
+    this harness's own; all that has these names is removed when it is left, whatever happened. Leaving raises again
+    what made a handler give up, unless `settled` did or `raise_failures` is False.
     """
     real = bool(os.environ.get(REAL_BROKERS)) if real_brokers is None else real_brokers
     loaded = _loaded(services, config)
-    transports: Transports
-    if real and config is not None:
-        loaded = namespaced(loaded, f"test-{new_id()[-12:]}.")
-        transports = InstalledTransports()
-    else:
-        transports = MemoryTransports()
-    plans = [each for each in loaded.subscriptions() if each.service in {service.name for service in services}]
-    ledger = Ledger(plans)
+    transports: Transports = MemoryTransports()
     published: list[Contract] = []
     async with AsyncExitStack() as stack:
+        if real and config is not None:
+            loaded, transports = _for_a_while(stack, loaded)
+        plans = [each for each in loaded.subscriptions() if each.service in {service.name for service in services}]
+        ledger = Ledger(plans)
         watch = _Watch(ledger, published)
         buses = [
             await stack.enter_async_context(Bus(each, loaded, transports=transports, observer=watch))
@@ -193,6 +191,28 @@ class _Watch:
     def publishing(self, prepared: Sequence[Prepared]) -> None:
         self._published.extend(each.message for each in prepared)
         self._publishing(prepared)
+
+
+@final
+class _Made:
+    """Transports, and the names of those that were made."""
+
+    def __init__(self, inner: Transports) -> None:
+        self.names: dict[str, None] = {}
+        self.find = inner.find
+        self._make = inner.make
+
+    def make(self, settings: TransportSettings) -> Transport:
+        self.names[settings.name] = None
+        return self._make(settings)
+
+
+def _for_a_while(stack: AsyncExitStack, config: Config) -> tuple[Config, Transports]:
+    """The configuration under names of its own, and its transports; what they provision goes when `stack` is left."""
+    own = namespaced(config, f"test-{new_id()[-12:]}.")
+    made = _Made(InstalledTransports())
+    stack.push_async_callback(remove, own, made, made.names)
+    return own, made
 
 
 def _loaded(services: Iterable[Service[Any]], config: Source | Iterable[Source] | None) -> Config:
