@@ -46,6 +46,11 @@ class Bench:
             self._ledger.changed.clear()
             await self._ledger.changed.wait()
 
+    async def ended(self) -> None:
+        """Waits until a delivery has ended, whichever way."""
+        self._ledger.changed.clear()
+        await self._ledger.changed.wait()
+
 
 @asynccontextmanager
 async def at_work(service: Service[Any], config: dict[str, Any]) -> AsyncIterator[Bench]:

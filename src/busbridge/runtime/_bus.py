@@ -176,8 +176,9 @@ class Bus(Generic[R]):
         """Publishes to every destination of the message's route; returns its id once all have confirmed.
 
         `message_id`: to publish again what may have been published before; the default is a new one. Waits at most the
-        configured timeout. Raises PublishError for what was refused or is unknown, UndeclaredContract, ClosedError, and
-        pydantic's error where the message does not fit its contract. Cancelling it does not take the message back.
+        configured timeout. Raises PublishError for what was refused or is unknown; before anything is sent
+        UndeclaredContract, ClosedError, pydantic's error where the message does not fit its contract, InvalidMessage
+        for an empty key and InvalidEnvelope for a reserved header name. Cancelling it does not take the message back.
         """
         publishing = self._open_publishing()
         prepared = publishing.prepare(message, message_id=message_id, correlation_id=correlation_id, headers=headers)

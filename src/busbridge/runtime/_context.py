@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
 
 from busbridge.envelope import derived_id
+from busbridge.errors import ClosedError
 from busbridge.runtime._event import event_of
 from busbridge.runtime._service import R
 
@@ -82,8 +83,9 @@ class Context(ABC, Generic[R]):
         """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
 
         A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
-        delivery is settled; never sent if it raised. Raises UndeclaredContract, and InvalidEnvelope for a reserved
-        header name.
+        delivery is settled; never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header
+        name, InvalidMessage for an empty key, pydantic's error where the message does not fit its contract, and
+        ClosedError once the handler has returned, when it could not go out any more.
         """
 
 
@@ -91,7 +93,17 @@ class Context(ABC, Generic[R]):
 class LiveContext(Context[R]):
     """The context of a delivery. Decodes the envelope when it is first asked for."""
 
-    __slots__ = ("_attempt", "_delivery", "_event", "_handler", "_plan", "_publishing", "_resources", "outgoing")
+    __slots__ = (
+        "_attempt",
+        "_delivery",
+        "_event",
+        "_handler",
+        "_plan",
+        "_publishing",
+        "_resources",
+        "ended",
+        "outgoing",
+    )
 
     def __init__(
         self,
@@ -110,6 +122,7 @@ class LiveContext(Context[R]):
         self._resources = resources
         self._event: Event | None = None
         self.outgoing: list[Prepared] = []
+        self.ended = False
 
     @property
     def event(self) -> Event:
@@ -157,6 +170,8 @@ class LiveContext(Context[R]):
         )
 
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+        if self.ended:
+            raise ClosedError(f"the context of {self._handler!r}, which has returned,")
         prepared = self._publishing.prepare(
             message,
             message_id=derived_id(self.source, self.message_id, self._handler, len(self.outgoing)),

@@ -99,6 +99,9 @@ class Handling:
             if failure.final or attempt >= self._plan.attempts:
                 self._bury(delivery, failure, attempt)
                 return
+            if not delivery.session.taking:  # the next attempt is somebody else's
+                self.release(delivery, failure.error)
+                return
             _log.warning(
                 "%s: attempt %d failed, trying again: %s: %s",
                 self._plan.group,
@@ -111,28 +114,26 @@ class Handling:
             message = choice.read(body)  # the handler may have changed what it was given
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
-        bound: Bound | None = None
-        context: LiveContext[Any] | None = None
         try:
             bound = _taker(choice, message)
-            if bound is not None:
-                context = LiveContext(delivery, attempt, self._plan, bound.name, self._publishing, self._resources)
-                if self._tracing is None:
-                    await bound.call(message, context)
-                else:
-                    await self._traced(self._tracing, bound, message, context, delivery)
-        except BaseException as error:
-            if context is not None:
-                self._publishing.abandon(context.outgoing, error)
-            if not isinstance(error, Exception | asyncio.CancelledError):
-                raise
-            if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
-                raise asyncio.CancelledError from error
-            fatal = bound is not None and isinstance(error, bound.fatal)
-            return Failure(Reason.FATAL if fatal else Reason.FAILED, error, final=fatal)
-        if context is None:
+        except Exception as error:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
+            return Failure(Reason.FAILED, error, final=False)
+        if bound is None:
             self._discard(delivery, "filtered")
             return None
+        context: LiveContext[Any] = LiveContext(
+            delivery, attempt, self._plan, bound.name, self._publishing, self._resources
+        )
+        try:
+            if self._tracing is None:
+                await bound.call(message, context)
+            else:
+                await self._traced(self._tracing, bound, message, context, delivery)
+        except BaseException as error:  # noqa: BLE001 - `_failure` lets through what is no failure
+            self._publishing.abandon(context.outgoing, error)
+            return _failure(error, bound.fatal)
+        finally:
+            context.ended = True
         if context.outgoing:
             try:
                 await self._publishing.send_until_confirmed(context.outgoing)
@@ -202,6 +203,16 @@ def _taker(choice: Choice, message: Contract) -> Bound | None:
         if bound.when is None or bound.when(message):
             return bound
     return None
+
+
+def _failure(error: BaseException, fatal: tuple[type[Exception], ...]) -> Failure:
+    """What a handler raised, as a failed attempt. Raises it where it ends the process, CancelledError at a stop."""
+    if not isinstance(error, Exception | asyncio.CancelledError):
+        raise error
+    if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
+        raise asyncio.CancelledError from error
+    final = isinstance(error, fatal)
+    return Failure(Reason.FATAL if final else Reason.FAILED, error, final)
 
 
 def _is_cancelled() -> bool:
