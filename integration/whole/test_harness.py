@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from busbridge import Context, Contract, Service
 from busbridge.testing import harness
@@ -34,6 +36,17 @@ def service(name: str) -> Service[None]:
     return made
 
 
+def queues_of(rabbitmq, *names):
+    """Those that exist."""
+    found = []
+    with rabbitmq.connect() as connection:
+        for each in names:
+            with suppress(ChannelClosedByBroker):
+                connection.channel().queue_declare(each, passive=True)
+                found.append(each)
+    return found
+
+
 @pytest.fixture
 def flow(config, name):
     config["routes"]["shop.charged"] = {"to": "events"}
@@ -55,6 +68,23 @@ async def test_failures_are_raised_again(flow, name):
         async with harness(service(name), config=flow, real_brokers=True) as bus:
             await bus.publish(Sold(order_id="bad", cents=-5))
             await bus.settled(seconds=60)
+
+
+@pytest.mark.parametrize("cents", [5, -5])
+async def test_nothing_stays_on_the_brokers_also_after_a_failure(flow, name, rabbitmq, kafka, cents, monkeypatch):
+    own = name[-12:]  # part of which is random
+    monkeypatch.setattr("busbridge.testing._harness.new_id", lambda: own)
+    orders = f"test-{own}.{flow['destinations']['orders']['name']}"
+    with pytest.raises(ValueError, match="-5") if cents < 0 else nullcontext():
+        async with harness(service(name), config=flow, real_brokers=True) as bus:
+            assert orders in queues_of(rabbitmq, orders)
+            await bus.publish(Sold(order_id="1", cents=cents))
+            await bus.settled(seconds=60)
+
+    admin = kafka.admin()
+    groups = [each.group_id for each in admin.list_consumer_groups(request_timeout=10).result(10).valid]
+    assert not [each for each in (*admin.list_topics(timeout=10).topics, *groups) if name in each]
+    assert queues_of(rabbitmq, orders, f"{orders}.dead", f"test-{own}.{name}.work.dead") == []
 
 
 async def test_the_option_of_the_plugin_takes_a_users_test_to_the_brokers(pytester: pytest.Pytester, flow, name):
