@@ -98,11 +98,12 @@ async def _either(one: Coroutine[Any, Any, object], other: Coroutine[Any, Any, o
 
 
 class _StopSignals:
-    """Sets `stopped` at the first SIGTERM or SIGINT; the second one acts as it would have without us."""
+    """Sets `stopped` at the first SIGTERM or SIGINT; the second one kills the process, whatever hangs in it."""
 
     def __init__(self) -> None:
         self.stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._before = {each: signal.getsignal(each) for each in _SIGNALS}
 
     def __enter__(self) -> Self:
         for each in _SIGNALS:
@@ -110,13 +111,13 @@ class _StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        for each, handler in self._before.items():
+            self._loop.remove_signal_handler(each)
+            signal.signal(each, handler)
 
     def _stop(self, signum: signal.Signals) -> None:
-        _log.info("%s: stopping; a second one stops at once", signum.name)
-        self._restore()
-        self.stopped.set()
-
-    def _restore(self) -> None:
         for each in _SIGNALS:
             self._loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)  # not Python's interrupt, which would wait for threads
+        _log.info("%s: stopping; a second one stops at once", signum.name)
+        self.stopped.set()
