@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Protocol, cast, final
 
 from busbridge.errors import StaleDelivery
 from busbridge.transport import Delivery, Position, Settlement
 
 if TYPE_CHECKING:
+    from confluent_kafka import Message
+
     from busbridge.transport import Headers
     from busbridge_kafka._partition import Assignment
 
@@ -28,28 +30,34 @@ class KafkaDelivery(Delivery):
     What happens to every message is written out here, without calls to the base class: they were half of its cost.
     """
 
-    __slots__ = ("assignment", "given_back", "offset", "settler")
+    __slots__ = ("assignment", "given_back", "message", "offset", "settler")
 
     def __init__(  # pyright: ignore[reportMissingSuperCall]
         self,
         settler: Settler,
         assignment: Assignment,
         offset: int,
-        body: bytes | None,
-        headers: Headers,
-        key: str | bytes | None,
+        message: Message[bytes, bytes],
         attempt: int = 1,
     ) -> None:
         self.session = self.assignment = assignment
-        self.body = body
-        self.headers = headers
-        self.key = key
+        self.message = message
+        self.body = message.value()
+        self.key = message.key()
         self.redelivered = attempt > 1
         self.attempt = attempt
         self.settlement = None
         self.settler = settler
         self.offset = offset
         self.given_back = False
+
+    @property
+    def headers(self) -> Headers:  # type: ignore[override]
+        """Read from the client's message when they are asked for.
+
+        Held for all that wait to be handled, their many small objects would keep the garbage collector busy.
+        """
+        return cast("Headers", self.message.headers() or ())
 
     @property
     def position(self) -> Position:  # type: ignore[override]
@@ -69,9 +77,7 @@ class KafkaDelivery(Delivery):
 
     def next_attempt(self) -> KafkaDelivery:
         """The same message, to be handed over once more."""
-        return KafkaDelivery(
-            self.settler, self.assignment, self.offset, self.body, self.headers, self.key, self.attempt + 1
-        )
+        return KafkaDelivery(self.settler, self.assignment, self.offset, self.message, self.attempt + 1)
 
     def _settle(self, settlement: Settlement, record: Headers) -> None:
         if settlement is Settlement.RETRIED:

@@ -184,8 +184,7 @@ class KafkaSource:
             if assignment is not None and assignment.taking:
                 offset = cast("int", message.offset())
                 assignment.begin(offset)
-                headers = cast("Headers", message.headers() or ())
-                deliveries.append(KafkaDelivery(self, assignment, offset, message.value(), headers, message.key()))
+                deliveries.append(KafkaDelivery(self, assignment, offset, message))
         fetched.begun = min(end, len(fetched.messages))
 
     def _wake(self) -> None:
