@@ -47,11 +47,11 @@ async def test_a_cancelled_publish_many_returns_at_once(config, stuck):
     async with Bus(PUBLISHER, config, transports=MemoryTransports()) as bus:
         before = time.monotonic()
         loop = asyncio.get_running_loop()
-        loop.call_later(5, stuck.set)
+        loop.call_later(20, stuck.set)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await bus.publish_many(Placed(order_id=str(each)) for each in range(3000))
-        assert time.monotonic() - before < 3
+        assert time.monotonic() - before < 15
         stuck.set()
 
 

@@ -62,7 +62,7 @@ def test_a_second_signal_ends_the_process_at_once(handler, signum):
         before = time.monotonic()
         os.kill(process.pid, signum)
         process.wait(20)
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 15
         assert process.returncode == -signum
     finally:
         process.kill()

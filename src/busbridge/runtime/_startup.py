@@ -5,13 +5,16 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from busbridge.contract import Registry, info_of
-from busbridge.errors import ConfigurationError, Fault, MissingExtra
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+from busbridge.contract import Registry, Writer, info_of
+from busbridge.errors import ConfigurationError, ContractError, Fault, MissingExtra
 from busbridge.routing import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from busbridge.contract import Contract
     from busbridge.routing import Config, Destination, SubscriptionPlan, TransportSettings
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
@@ -63,6 +66,8 @@ def _declared(service: Service[Any], config: Config) -> Mapping[str, Subscriptio
 
 
 def _contract_faults(service: Service[Any]) -> Iterator[Fault]:
+    for contract in service.contracts:
+        yield from _incompleteness(contract)
     try:
         registry = Registry(service.contracts)
     except ConfigurationError as error:
@@ -73,6 +78,16 @@ def _contract_faults(service: Service[Any]) -> Iterator[Fault]:
         for info in map(info_of, subscription.contracts):
             handled.setdefault(info.name, []).append(info.version)
         yield from registry.gaps(handled)
+
+
+def _incompleteness(contract: type[Contract]) -> Iterator[Fault]:
+    """What only now can be known to be wrong with a contract: its fields may be of types that are defined after it."""
+    try:
+        Writer(contract)
+    except ContractError as error:
+        yield Fault(str(error))
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        yield Fault(f"{contract.__module__}.{contract.__qualname__} can't be completed: {error.message}")
 
 
 def _route_faults(service: Service[Any], config: Config) -> Iterator[Fault]:
