@@ -153,11 +153,12 @@ class Subscription(Generic[R]):
 
         The function takes `(message)` or `(message, context)`; `async def` runs on the event loop, `def` in a bounded
         pool of threads, where a stop can't interrupt it: one that outlives the grace runs on while its message is
-        delivered again elsewhere, and the process ends after it. `when` filters by content: a message that no handler's `when` takes is discarded by the rule
-        `filtered` and counted. An error of a `fatal` class makes the message a dead letter at once; any other is tried
-        again, as often as the configuration says. `name` (default: the function's) is part of the ids of what the
-        handler publishes, so renaming it changes them. Raises HandlerError where the function can't be a handler, or
-        would never be reached.
+        delivered again elsewhere, and the process ends after it.
+
+        `when` filters by content: a message that no handler's `when` takes is discarded by the rule `filtered` and
+        counted. An error of a `fatal` class makes the message a dead letter at once; any other is tried again, as often
+        as the configuration says. `name` (default: the function's) is part of the ids of what the handler publishes, so
+        renaming it changes them. Raises HandlerError where the function can't be a handler, or would never be reached.
         """
         check_contracts(contracts, f"subscription {self.name!r} handles")
         return HandlerDecorator(self, contracts, when, fatal, name)
