@@ -89,7 +89,7 @@ def busbridge(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_check_says_that_all_is_fine(busbridge: Command) -> None:
     done = busbridge("check", "shop:inventory", "shop:billing")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "fine: Config: 1 transports, 1 destinations, 2 routes, 2 services\n"
+    assert done.stdout == "fine: Config: 1 transport, 1 destination, 2 routes, 2 services\n"
 
 
 def test_check_tells_faults_in_words_and_exits_with_1(folder: Path, busbridge: Command) -> None:

@@ -92,10 +92,14 @@ class Config:
         return locate(self.places, path)
 
     def __repr__(self) -> str:
-        return (
-            f"<Config: {len(self.transports)} transports, {len(self.destinations)} destinations, "
-            f"{len(self.routes)} routes, {len(self.services)} services>"
-        )
+        parts = {
+            "transport": self.transports,
+            "destination": self.destinations,
+            "route": self.routes,
+            "service": self.services,
+        }
+        counted = (f"{len(held)} {word}{'s' * (len(held) != 1)}" for word, held in parts.items())
+        return f"<Config: {', '.join(counted)}>"
 
 
 def locate(places: Mapping[KeyPath, Location], path: KeyPath) -> Location:
