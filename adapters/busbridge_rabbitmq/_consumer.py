@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, final
 
+from pika.exceptions import AMQPError
+
 from busbridge.transport import Session
-from busbridge_rabbitmq._acks import Acks
+from busbridge_rabbitmq import _errors
 from busbridge_rabbitmq._channel import Channel
 from busbridge_rabbitmq._delivery import RabbitDelivery
+from busbridge_rabbitmq._settling import Settling
 
 if TYPE_CHECKING:
     from pika.spec import BasicProperties
@@ -18,13 +22,12 @@ if TYPE_CHECKING:
     from busbridge_rabbitmq._inbox import Inbox
     from busbridge_rabbitmq._wire import Wire
 
-_STUCK_AFTER = 1.0
-"""Seconds after which what is finished behind a delivery that still runs is acknowledged one by one."""
+_log = logging.getLogger("busbridge.rabbitmq.consume")
 
 
 @final
 class Consumer:
-    """Takes from one queue into an inbox, and acknowledges what is finished, once per turn of the loop."""
+    """Takes from one queue into an inbox, and settles what is finished."""
 
     def __init__(self, queue: str, prefetch: int, inbox: Inbox, dead_letters: DeadLetters) -> None:
         self.queue = queue
@@ -34,7 +37,7 @@ class Consumer:
         self._prefetch = prefetch
         self._inbox = inbox
         self._dead_letters = dead_letters
-        self._acks = Acks()
+        self._settling = Settling(self.session, prefetch)
         self._channel: Channel | None = None
         self._tag = ""
         self.handed_over = 0
@@ -43,13 +46,12 @@ class Consumer:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._giving_back = False
-        self._flushing = False
-        self._call_soon = asyncio.get_running_loop().call_soon
-        self._stuck: asyncio.TimerHandle | None = None
+        self._keeping = False
 
     async def start(self, wire: Wire) -> None:
         """Begins to take. Raises pika's AMQPError; the channel is gone then."""
         channel = self._channel = await Channel.open(wire, self._lost)
+        self._settling.begin(channel)
         channel.on_cancelled(lambda _: self._end(None))
         await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
         self._tag = f"{self.queue} {id(self):x}"
@@ -75,16 +77,15 @@ class Consumer:
         """Stays unacknowledged until the channel closes, and goes back then; at once after `give_back`."""
         self._taken_back(delivery)
         if self._giving_back:
-            self._requeue(delivery)
+            self._settling.give_back(delivery.tag)
+        else:
+            self._keeping = True
         self._less_busy()
 
     def accepted(self, delivery: RabbitDelivery) -> None:
         """The broker may forget it."""
         self._taken_back(delivery)
-        self._acks.finish(delivery.tag)
-        if not self._flushing:
-            self._flushing = True
-            self._call_soon(self._flush)
+        self._settling.accept(delivery.tag)
         self._less_busy()
 
     def _taken_back(self, delivery: RabbitDelivery) -> None:
@@ -98,31 +99,12 @@ class Consumer:
         if not self._busy:
             self._quiet.set()
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if not self.session.alive or self._channel is None:
-            return
-        prefix = self._acks.prefix()
-        if prefix is not None:
-            self._channel.raw.basic_ack(prefix, True)  # noqa: FBT003
-        if self._acks.behind >= max(1, self._prefetch // 2):
-            self._ack_singly()
-        elif self._acks.behind and self._stuck is None:
-            self._stuck = asyncio.get_running_loop().call_later(_STUCK_AFTER, self._ack_singly)
-
-    def _ack_singly(self) -> None:
-        if self._stuck is not None:
-            self._stuck.cancel()
-            self._stuck = None
-        if self.session.alive and self._channel is not None:
-            for tag in self._acks.stuck():
-                self._channel.raw.basic_ack(tag)
-
     async def stop(self) -> None:
         """Takes no more. What has arrived is still handed over. Raises pika's AMQPError."""
-        if self._channel is not None and self._tag:
+        if self._tag:
             tag, self._tag = self._tag, ""
-            await self._channel.cancel(tag)
+            self._settling.leaving = True
+            await self._settling.cancel(tag)
 
     async def quiet(self) -> None:
         """Waits until nothing that arrived is unfinished."""
@@ -135,30 +117,40 @@ class Consumer:
         self._giving_back = True
         for delivery in deliveries:
             delivery.finished = True
-            self._requeue(delivery)
+            self._settling.give_back(delivery.tag)
             self._less_busy()
 
-    def _requeue(self, delivery: RabbitDelivery) -> None:
-        if self.session.alive and self._channel is not None:
-            self._acks.forget(delivery.tag)
-            self._channel.raw.basic_nack(delivery.tag, requeue=True)
-
     async def flush(self) -> None:
-        """Waits until the broker has every ack so far. Raises pika's AMQPError."""
-        if self._channel is None or not self.session.alive:
-            return
-        self._flush()
-        self._ack_singly()
-        # Any answer on this channel says that what was sent before has been read.
-        await self._channel.call(self._channel.raw.basic_qos, prefetch_count=self._prefetch)
+        """Waits until the broker has every settlement so far. Raises pika's AMQPError."""
+        if self.session.alive:
+            self._settling.settle()
+            if self._settling.doubtful and self._may_overtake():
+                await self._settling.overtake(self.queue)
+            else:
+                await self._settling.arrive()
+
+    def _may_overtake(self) -> bool:
+        """Not while consuming, nor past what must come again in order."""
+        return not self._tag and (self._giving_back or not (self._busy or self._keeping))
 
     async def close(self, seconds: float) -> None:
-        """Acknowledges what is finished and closes the channel: the broker has the rest back, in order."""
-        if self.session.alive and self._channel is not None:
-            self._flush()
-            self._ack_singly()
+        """Settles what is finished and closes the channel: the broker has the rest back, in order."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._leave()
+        except (AMQPError, TimeoutError) as error:
+            _log.warning("%s is left without knowing that all is settled: %s", self.queue, _errors.text(error))
+            seconds = 0
+        if self._channel is not None:
             await self._channel.close(seconds)
         self._end(None)
+
+    async def _leave(self) -> None:
+        if self.session.alive and self._tag:
+            self._settling.settle()
+            await self.stop()
+        else:
+            await self.flush()
 
     def _lost(self, reason: BaseException) -> None:
         self._end(reason)
@@ -168,9 +160,7 @@ class Consumer:
             self.session.taking = self.session.alive = False
             self._inbox.forget_lost()
             self._inbox.done(self.handed_over)
-        if self._stuck is not None:
-            self._stuck.cancel()
-            self._stuck = None
+        self._settling.end()
         self._quiet.set()
         if not self.ended.done():
             self.ended.set_result(reason)

@@ -65,8 +65,9 @@ class QueueSource:
             self._inbox.end(SourceEnded())
             if self._consumer is not None:
                 self._consumer.session.taking = False
-                self._consumer.give_back(self._inbox.clear())
+                # The task first: what goes back before the consumer is cancelled would only come again.
                 self._stopping = asyncio.create_task(self._stop(self._consumer), name=f"leaving {self._queue}")
+                self._consumer.give_back(self._inbox.clear())
 
     async def _stop(self, consumer: Consumer) -> None:
         try:

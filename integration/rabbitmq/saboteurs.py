@@ -73,7 +73,7 @@ class AcksTheHighest(Acks):
 @consuming
 def acks_over_a_hole(consumer):
     """Takes the highest finished delivery for the end of the finished prefix."""
-    consumer._acks.__class__ = AcksTheHighest
+    consumer._settling.acks.__class__ = AcksTheHighest
 
 
 class NeverSingly(Acks):
@@ -86,7 +86,7 @@ class NeverSingly(Acks):
 @consuming
 def waits_for_a_stuck_head(consumer):
     """Acknowledges nothing behind a delivery that still runs."""
-    consumer._acks.__class__ = NeverSingly
+    consumer._settling.acks.__class__ = NeverSingly
 
 
 class FinishesFirst(Consumer):
