@@ -74,7 +74,7 @@ class Channel:
         if not self.is_open:
             return
         try:
-            self.raw.close()
+            _wire.close(self.raw)
         except ChannelWrongStateError:
             return
         await asyncio.wait([self.closed], timeout=seconds)

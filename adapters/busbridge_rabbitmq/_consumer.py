@@ -146,11 +146,12 @@ class Consumer:
         self._end(None)
 
     async def _leave(self) -> None:
-        if self.session.alive and self._tag:
-            self._settling.settle()
-            await self.stop()
-        else:
+        if not self._tag:
             await self.flush()
+        elif self.session.alive:
+            self._settling.settle()
+            if self._settling.doubtful:
+                await self._settling.overtake(self.queue)
 
     def _lost(self, reason: BaseException) -> None:
         self._end(reason)

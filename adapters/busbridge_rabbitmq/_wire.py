@@ -125,3 +125,13 @@ def cancel(channel: Channel, tag: str, confirmed: Any) -> None:
     """
     channel.basic_cancel(tag, confirmed)
     channel._cancelled.discard(tag)  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def close(channel: Channel) -> None:
+    """Closes a channel without cancelling its consumers first, as the client would.
+
+    What is on its way to a cancelled consumer goes back before what it holds, and would overtake that. What is on its
+    way to a closing channel goes back with it, behind it.
+    """
+    channel._cancelled.update(channel._consumers)  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    channel.close()

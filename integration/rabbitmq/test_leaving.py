@@ -1,0 +1,98 @@
+"""Leaving: what was settled last stays settled, however many commands that took."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from integration.rabbitmq.bench import SECONDS, entry, take
+
+HELD = 200
+BEYOND = 20
+SIDE_BY_SIDE = 8
+"""Sources that leave at once: the busier the broker, the longer its queues take to apply what a channel passed on."""
+
+KINDS = [pytest.param({}, id="shared"), pytest.param({"ordered": True, "partitions": 1}, id="shard")]
+
+
+def remaining(bench, queue):
+    """What the broker has left once it knows that the consumer has gone, in order."""
+    name = f"{queue.physical}.0" if queue.ordered else queue.physical
+    found = []
+    with bench.broker.connect() as connection:
+        channel = connection.channel()
+        while channel.queue_declare(name, passive=True).method.consumer_count:
+            connection.sleep(0.02)
+        for method, _, body in channel.consume(name, inactivity_timeout=0.3):
+            if method is None:
+                return found
+            found.append(int(body))
+    return found
+
+
+async def one_leaves(transport, plan, settle):
+    """Holds 200 of 220 messages of one key, settles them as told, leaves at once; returns what it accepted."""
+    await transport.publish([entry(plan.destination, number, "k") for number in range(HELD + BEYOND)], SECONDS)
+    source = await transport.subscribe(plan)
+    taken = await take(source, HELD)
+    await settle(source, taken)
+    assert await source.flush(SECONDS)
+    await source.close()
+    return {int(delivery.body) for delivery in taken if delivery.settlement}
+
+
+def left_and_accepted(bench, settle, **changes):
+    """Of several sources side by side: what is left in the queue, and what was accepted."""
+    queues = [bench.queue(f"q{number}", **changes) for number in range(SIDE_BY_SIDE)]
+    plans = [bench.plan(queue, prefetch=HELD, ordered=queue.ordered) for queue in queues]
+
+    async def leave():
+        async with bench.transport(*queues, *plans) as transport:
+            return await asyncio.gather(*(one_leaves(transport, plan, settle) for plan in plans))
+
+    accepted = asyncio.run(leave())
+    return zip([remaining(bench, queue) for queue in queues], accepted, strict=True)
+
+
+async def half(source, taken):
+    """Drains, and releases every second delivery, as a service that has not begun them."""
+    source.drain()
+    for number, delivery in enumerate(taken):
+        delivery.release() if number % 2 else delivery.accept()
+
+
+async def late_heads(source, taken):
+    """Drains when every second delivery is finished, then finishes the others one after another."""
+    for delivery in taken[1::2]:
+        delivery.accept()
+    source.drain()
+    for delivery in taken[::2]:
+        delivery.accept()
+        await asyncio.sleep(0)
+
+
+def test_what_was_accepted_does_not_come_again_when_the_rest_is_given_back(any_bench):
+    for left, accepted in left_and_accepted(any_bench, half):
+        assert not accepted & set(left)
+        assert len(accepted) + len(left) == HELD + BEYOND
+
+
+@pytest.mark.parametrize("changes", KINDS)
+def test_what_was_accepted_out_of_order_does_not_come_again(any_bench, changes):
+    for left, accepted in left_and_accepted(any_bench, late_heads, **changes):
+        assert len(accepted) == HELD
+        assert sorted(left) == list(range(HELD, HELD + BEYOND))
+
+
+def test_what_was_held_comes_again_before_what_was_not(any_bench):
+    """A shard that is left without draining, by a service that crashed: nothing of a key is overtaken."""
+
+    async def nothing_but_a_few(_source, taken):
+        for delivery in taken[:50]:
+            delivery.accept()
+        await asyncio.sleep(0)
+
+    for left, accepted in left_and_accepted(any_bench, nothing_but_a_few, ordered=True, partitions=1):
+        assert not accepted & set(left)
+        assert left == sorted(left)
