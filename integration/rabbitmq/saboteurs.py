@@ -10,7 +10,6 @@ from busbridge_rabbitmq._acks import Acks
 from busbridge_rabbitmq._consumer import Consumer
 from busbridge_rabbitmq._inbox import Inbox
 from busbridge_rabbitmq._publisher import Publisher
-from busbridge_rabbitmq._settling import Settling
 from busbridge_rabbitmq._sharing import Share
 
 
@@ -88,17 +87,6 @@ class NeverSingly(Acks):
 def waits_for_a_stuck_head(consumer):
     """Acknowledges nothing behind a delivery that still runs."""
     consumer._settling.acks.__class__ = NeverSingly
-
-
-class NeverDoubtful(Settling):
-    doubtful = False
-    leaving = property(lambda _: False, lambda _self, _value: None)
-
-
-@consuming
-def closes_over_unapplied_commands(consumer):
-    """Takes what the broker has read for what its queue has."""
-    consumer._settling.__class__ = NeverDoubtful
 
 
 class FinishesFirst(Consumer):
