@@ -37,5 +37,5 @@ def test_a_test_notices(bench, saboteur, test, monkeypatch):
     bench.make = saboteur
     monkeypatch.setattr("integration.rabbitmq.bench.SECONDS", 3.0)
     monkeypatch.setattr(test.__module__ + ".SECONDS", 3.0)
-    with pytest.raises((AssertionError, TimeoutError, ValueError)):
+    with pytest.raises((AssertionError, TimeoutError, ValueError, ExceptionGroup)):
         test(bench)
