@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from busbridge_rabbitmq._acks import Acks
 
@@ -131,11 +131,15 @@ class Settling:
         if self._channel is None:
             return
         before, tag, taken = self._unproven, f"{queue} {id(self):x} last", list[int]()
+
+        def handed(_channel: object, method: Any, _properties: object, _body: bytes) -> None:
+            taken.append(method.delivery_tag)
+
         await self._channel.call(self._channel.raw.basic_qos, prefetch_count=1)
         await self._channel.call(
             self._channel.raw.basic_consume,
             queue=queue,
-            on_message_callback=lambda _channel, method, *_: taken.append(method.delivery_tag),
+            on_message_callback=handed,
             consumer_tag=tag,
             arguments={"x-priority": -1000},  # others first
         )
