@@ -67,9 +67,6 @@ _EVERY_CLIENT: Final[Options] = {
     "socket.keepalive.enable": True,
     "allow.auto.create.topics": False,
     "reconnect.backoff.max.ms": 2_000,  # a broker that returned is found within seconds
-    # With `rebootstrap`, the client's default, a consumer now and then never finds its group's coordinator again
-    # after its only broker was restarted (librdkafka 2.16.0): row C30 of the conformance kit.
-    "metadata.recovery.strategy": "none",
 }
 _PRODUCER: Final[Options] = {
     "enable.idempotence": True,
