@@ -23,7 +23,7 @@ def load(*sources: Source, environ: Mapping[str, str] | None = None) -> Config:
     """
     if len(sources) == 1 and isinstance(sources[0], Config):
         return sources[0]
-    # What parses and validates costs 100 ms to import: only who loads pays for it.
+    # What parses and validates is slow to import: only who loads pays for it.
     from busbridge.routing._checked import checked  # noqa: PLC0415
     from busbridge.routing._layers import layered  # noqa: PLC0415
 

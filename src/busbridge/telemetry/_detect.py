@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def detect() -> Tracing | None:
     """Tracing by the provider that is set now; None when there is none but the API's own, which records nothing.
 
-    The API is not even imported (a third of what importing busbridge would cost) where nobody else has: only through
+    The API is not even imported, which takes time, where nobody else has imported it: only through
     it, or through its environment variable, can a provider have been set.
     """
     if "opentelemetry.trace" not in sys.modules and "OTEL_PYTHON_TRACER_PROVIDER" not in os.environ:
