@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic
 
-from integration.brokers import BrokerSet
+from integration.brokers import KINDS, BrokerSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,7 +196,9 @@ def test_a_user_who_is_denied_a_kafka_topic_cannot_see_it(kafka_secure: Kafka) -
     assert "secret" not in admin.list_topics(timeout=_WAIT_SECONDS).topics
 
 
-def test_sets_side_by_side_do_not_meet(broker_set: BrokerSet, kafka: Kafka) -> None:
+def test_sets_side_by_side_do_not_meet(broker_set: BrokerSet, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in KINDS.values():  # a broker that the environment names is every set's
+        monkeypatch.delenv(kind.variable, raising=False)
     other = BrokerSet(f"{broker_set.name}-other")
     try:
         second = other.up(["kafka"])["kafka"]
