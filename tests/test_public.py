@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -47,15 +48,66 @@ def test_every_public_name_states_its_contract(package):
 def test_concrete_classes_are_final(package):
     """They are extended by composing; abstract ones, protocols, errors and contracts are the only bases."""
     module = importlib.import_module(package)
-    classes = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__.startswith(package)]
+    public = [getattr(module, name) for name in module.__all__]
+    classes = [each for each in public if inspect.isclass(each) and each.__module__.startswith(package)]
     assert [each.__name__ for each in classes if not _may_be_a_base(each)] == []
 
 
-def test_importing_busbridge_imports_no_client_and_nothing_that_only_a_command_needs():
-    code = "import sys, busbridge; print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+def test_importing_busbridge_imports_nothing_that_takes_time():
+    assert {"asyncio", "pydantic", "pydantic_core", "dataclasses", "logging"}.isdisjoint(_imported("import busbridge"))
+
+
+def test_the_public_names_import_no_client_and_nothing_that_only_a_command_needs():
     heavy = {"pika", "confluent_kafka", "yaml", "pydantic_settings", "typer", "rich", "opentelemetry", "pytest"}
-    assert heavy.isdisjoint(out)
+    assert heavy.isdisjoint(_imported("from busbridge import *"))
+
+
+def test_a_contract_imports_nothing_that_only_a_running_service_needs():
+    assert {"busbridge.routing", "busbridge.runtime"}.isdisjoint(_imported("from busbridge import Contract"))
+
+
+def test_type_checkers_read_the_imports_that_happen():
+    """What stands under TYPE_CHECKING, what `__getattr__` imports and `__all__` name the same things."""
+    tree = ast.parse(inspect.getsource(busbridge))
+    read = {
+        each.module: {one.name for one in each.names} for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)
+    }
+    del read["typing"]
+    assert read == {f"busbridge.{module}": names for module, names in busbridge._NAMES.items()}
+    assert sorted(busbridge.__all__) == sorted(name for names in read.values() for name in names)
+
+
+@pytest.mark.parametrize("name", busbridge.__all__)
+def test_every_name_is_found_when_it_is_asked_for_first(name):
+    (module,) = (each for each, names in busbridge._NAMES.items() if name in names)
+    assert busbridge.__getattr__(name) is getattr(importlib.import_module(f"busbridge.{module}"), name)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from busbridge import Bus",
+        "from busbridge import *; Bus, load",
+        "import busbridge; busbridge.Bus",
+        "import busbridge; busbridge.errors.Fault, busbridge.runtime.serve",
+        "import busbridge; assert {*busbridge.__all__} <= {*dir(busbridge)}",
+        "import busbridge, pickle; assert pickle.loads(pickle.dumps(busbridge.Bus)) is busbridge.Bus",
+    ],
+)
+def test_public_names_are_reached_in_every_usual_way(code):
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_wrong_name_is_told_in_the_usual_words():
+    command = [sys.executable, "-c", "import busbridge; busbridge.Buss"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert "AttributeError: module 'busbridge' has no attribute 'Buss'. Did you mean: 'Bus'?" in done.stderr
+
+
+def _imported(code: str) -> list[str]:
+    """The modules that are there when `code` has run in a process of its own."""
+    code = f"{code}\nimport sys; print(*sys.modules)"
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
 def _order(name: str) -> tuple[int, str]:

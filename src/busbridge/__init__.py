@@ -3,38 +3,42 @@
 Write a contract, say in a service what is done with it and in YAML where it goes, and join the two in a bus.
 """
 
-from busbridge.contract import Contract, Registry
-from busbridge.errors import (
-    AccessRefused,
-    BusbridgeError,
-    ClosedError,
-    ConfigurationError,
-    ContractError,
-    HandlerError,
-    InvalidEnvelope,
-    InvalidMessage,
-    MessageRefused,
-    MissingExtra,
-    OutcomeUnknown,
-    PositionLost,
-    StaleDelivery,
-    TopologyMismatch,
-    TransportError,
-    Unavailable,
-    UndeclaredContract,
-)
-from busbridge.routing import Config, load
-from busbridge.runtime import (
-    BlockingBus,
-    Bus,
-    Context,
-    DeliveryInfo,
-    MemoryTransports,
-    PublishError,
-    Service,
-    Subscription,
-    Undelivered,
-)
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from busbridge.contract import Contract, Registry
+    from busbridge.errors import (
+        AccessRefused,
+        BusbridgeError,
+        ClosedError,
+        ConfigurationError,
+        ContractError,
+        HandlerError,
+        InvalidEnvelope,
+        InvalidMessage,
+        MessageRefused,
+        MissingExtra,
+        OutcomeUnknown,
+        PositionLost,
+        StaleDelivery,
+        TopologyMismatch,
+        TransportError,
+        Unavailable,
+        UndeclaredContract,
+    )
+    from busbridge.routing import Config, load
+    from busbridge.runtime import (
+        BlockingBus,
+        Bus,
+        Context,
+        DeliveryInfo,
+        MemoryTransports,
+        PublishError,
+        Service,
+        Subscription,
+        Undelivered,
+    )
 
 __all__ = [
     "AccessRefused",
@@ -68,3 +72,54 @@ __all__ = [
     "Undelivered",
     "load",
 ]
+
+# pydantic and asyncio take most of a start: they come with the first name that needs them. Type checkers, for whom a
+# `__getattr__` would make any name a right one, read the imports above instead.
+if not TYPE_CHECKING:
+    _NAMES = {
+        "contract": {"Contract", "Registry"},
+        "routing": {"Config", "load"},
+        "runtime": {
+            "BlockingBus",
+            "Bus",
+            "Context",
+            "DeliveryInfo",
+            "MemoryTransports",
+            "PublishError",
+            "Service",
+            "Subscription",
+            "Undelivered",
+        },
+        "errors": {
+            "AccessRefused",
+            "BusbridgeError",
+            "ClosedError",
+            "ConfigurationError",
+            "ContractError",
+            "HandlerError",
+            "InvalidEnvelope",
+            "InvalidMessage",
+            "MessageRefused",
+            "MissingExtra",
+            "OutcomeUnknown",
+            "PositionLost",
+            "StaleDelivery",
+            "TopologyMismatch",
+            "TransportError",
+            "Unavailable",
+            "UndeclaredContract",
+        },
+    }
+
+    def __getattr__(name: str) -> object:
+        """A public name, or the module that has it, when it is asked for first."""
+        for module, names in _NAMES.items():
+            if name == module:
+                return importlib.import_module(f"{__name__}.{module}")
+            if name in names:
+                value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*{*globals(), *__all__}]
