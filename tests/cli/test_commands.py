@@ -181,6 +181,13 @@ def test_schema_and_version_are_printed(busbridge: Command) -> None:
     assert busbridge("version").stdout.strip()[0].isdigit()
 
 
+@pytest.mark.parametrize("argument", ["--help", "version"])
+def test_help_and_version_import_nothing_of_ours_that_takes_time(argument: str) -> None:
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from busbridge.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, argument], stdout=subprocess.PIPE, text=True, check=True)
+    assert {"asyncio", "yaml", "rich.table", "busbridge.contract", "busbridge.runtime"}.isdisjoint(done.stdout.split())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_in_memory_needs_no_file_shows_the_one_it_made_up_and_stops_on_a_signal(
     folder: Path, number: signal.Signals

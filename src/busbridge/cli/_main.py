@@ -1,38 +1,16 @@
 """The commands and their options. Exit codes: 0 fine, 1 faults, 2 wrong usage."""
 
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
+
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
-from rich.console import Console
 
-from busbridge.cli._missing import missing_lines
-from busbridge.cli._services import find_services
-from busbridge.cli._show import flow_table, flows
-from busbridge.contract import CATALOG, export
-from busbridge.errors import BusbridgeError, ConfigurationError, Fault
-from busbridge.routing import Config, load
-from busbridge.routing import schema as file_schema
-from busbridge.runtime import (
-    InstalledTransports,
-    MemoryTransports,
-    Service,
-    Transports,
-    faults,
-    made_up,
-    serve,
-    transport_faults,
-)
-
-_DEFAULT = Path("busbridge.yaml")
+from busbridge.errors import BusbridgeError
 
 _app = typer.Typer(
     name="busbridge",
@@ -67,40 +45,25 @@ def run(
     memory: Annotated[bool, typer.Option("--memory", help="In memory instead of on brokers; needs no file.")] = False,  # noqa: FBT002
 ) -> None:
     """Run services until SIGTERM or SIGINT, then stop gracefully."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # and pika tells as errors what ours say, or mend
-    services = find_services(targets)
-    loaded = _made_up(services) if memory and not config and not _DEFAULT.exists() else _load(config)
-    transports: Transports = MemoryTransports() if memory else InstalledTransports()
-    found = _joined_faults(services, loaded, transports)
-    if found:
-        raise ConfigurationError(found)
-    asyncio.run(serve(services, loaded, transports=transports))
+    from busbridge.cli import _commands
+
+    _commands.run(targets, config or (), memory=memory)
 
 
 @_app.command()
 def check(targets: _Targets = None, config: _Files = None) -> None:
     """Tell every fault of the configuration, and of services joined with it, without connecting."""
-    services = find_services(targets or ())
-    loaded = _load(config)
-    transports = InstalledTransports()
-    found = list(dict.fromkeys([*transport_faults(loaded, transports), *_joined_faults(services, loaded, transports)]))
-    if not found:
-        typer.echo(f"fine: {str(loaded)[1:-1]}")
-        return
-    typer.echo(str(ConfigurationError(found)), err=True)
-    lines = missing_lines(services, loaded)
-    if lines:
-        typer.echo(f"\n# missing, ready to paste:\n{lines}", nl=False)
-    raise typer.Exit(1)
+    from busbridge.cli import _commands
+
+    _commands.check(targets or (), config or ())
 
 
 @_app.command()
 def show(targets: _Targets = None, config: _Files = None) -> None:
     """List contract, destination, subscription and, of the services given, handler."""
-    services = find_services(targets or ())
-    Console().print(flow_table(flows(_load(config), services)))
+    from busbridge.cli import _commands
+
+    _commands.show(targets or (), config or ())
 
 
 @_app.command()
@@ -110,37 +73,22 @@ def contracts(
     config: _Files = None,
 ) -> None:
     """Write the contracts of services to the catalog, as JSON Schema: a file for each version, older ones kept."""
-    known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
-    catalog = _load(config).catalog if config or _DEFAULT.exists() else CATALOG
-    for file in export(known, output, catalog):
-        typer.echo(file)
+    from busbridge.cli import _commands
+
+    _commands.contracts(targets, output, config or ())
 
 
 @_app.command()
 def schema() -> None:
     """Print the JSON Schema of a configuration file, so that editors complete it."""
-    typer.echo(json.dumps(file_schema(), indent=2))
+    from busbridge.cli import _commands
+
+    _commands.schema()
 
 
 @_app.command()
 def version() -> None:
     """Print the version."""
+    from importlib.metadata import version as version_of
+
     typer.echo(version_of("busbridge"))
-
-
-def _load(files: list[Path] | None) -> Config:
-    if not files and not _DEFAULT.exists():
-        raise typer.BadParameter(f"there is no {_DEFAULT} in {Path.cwd()}: name a file with -c")
-    return load(*(files or [_DEFAULT]))
-
-
-def _made_up(services: list[Service[Any]]) -> Config:
-    document = made_up(services)
-    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
-    typer.echo(f"# no {_DEFAULT}: running with this one, in memory\n{text}", nl=False)
-    return load(document)
-
-
-def _joined_faults(services: list[Service[Any]], config: Config, transports: Transports) -> list[Fault]:
-    found = (fault for service in services for fault in faults(service, config, transports))
-    return list(dict.fromkeys(found))
