@@ -6,9 +6,9 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast, final
 
 from busbridge.errors import MissingExtra
-from busbridge.memory import MemoryBroker, MemoryTransport
 
 if TYPE_CHECKING:
+    from busbridge.memory import MemoryBroker
     from busbridge.routing import TransportSettings
     from busbridge.transport import Transport
 
@@ -58,8 +58,12 @@ class MemoryTransports:
 
     def find(self, settings: TransportSettings) -> type[Transport]:  # noqa: ARG002 - the same for all
         """The in-memory transport, whatever the URL says."""
+        from busbridge.memory import MemoryTransport  # noqa: PLC0415 - a service on brokers needs none in memory
+
         return MemoryTransport
 
     def make(self, settings: TransportSettings) -> Transport:
         """A client of the one in-memory broker that stands for this transport."""
+        from busbridge.memory import MemoryBroker, MemoryTransport  # noqa: PLC0415 - as above
+
         return MemoryTransport(settings, self.brokers.setdefault(settings.name, MemoryBroker()))
