@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
-from pathlib import Path
 from typing import Any
 
 from benchmarks.orders import TYPE, OrderPlaced
+from benchmarks.process import cpu_seconds, resident_megabytes
 from busbridge import Bus, Service
 
 _SETTLE_SECONDS = 5.0
@@ -37,20 +36,9 @@ async def _watch(name: str, urls: list[str]) -> dict[str, float]:
         service.subscription(subscription).handles(OrderPlaced)(_handle)
     async with Bus(service, _configuration(name, *urls)):
         await asyncio.sleep(_SETTLE_SECONDS)  # connected, joined, at rest
-        before = _cpu_seconds()
+        before = cpu_seconds()
         await asyncio.sleep(_WATCH_SECONDS)
-        return {"cpu_percent": (_cpu_seconds() - before) / _WATCH_SECONDS * 100, "megabytes": _resident_megabytes()}
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _resident_megabytes() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = (each for each in status.splitlines() if each.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+        return {"cpu_percent": (cpu_seconds() - before) / _WATCH_SECONDS * 100, "megabytes": resident_megabytes()}
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.orders import orders
+from benchmarks.process import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,15 +25,10 @@ class Meter:
     cpu_seconds: float = 0.0
 
     def start(self) -> None:
-        self._begun, self._cpu = time.perf_counter(), _cpu_seconds()
+        self._begun, self._cpu = time.perf_counter(), cpu_seconds()
 
     def stop(self) -> None:
-        self.seconds, self.cpu_seconds = time.perf_counter() - self._begun, _cpu_seconds() - self._cpu
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+        self.seconds, self.cpu_seconds = time.perf_counter() - self._begun, cpu_seconds() - self._cpu
 
 
 @dataclass
