@@ -46,7 +46,7 @@ class Consumer:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._giving_back = False
-        self._keeping = False
+        self._holding = False
 
     async def start(self, wire: Wire) -> None:
         """Begins to take. Raises pika's AMQPError; the channel is gone then."""
@@ -60,6 +60,8 @@ class Consumer:
         )
 
     def _arrived(self, _channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
+        if self._holding:
+            return
         self._busy += 1
         redelivered = method.redelivered
         self._inbox.put(RabbitDelivery(self, method.delivery_tag, properties, body, redelivered=redelivered))
@@ -67,7 +69,10 @@ class Consumer:
     def retried(self, delivery: RabbitDelivery) -> None:
         """Hands the same message out again: no word to the broker, which would put it behind others."""
         self._taken_back(delivery)
-        self._inbox.put(delivery.again())
+        if self._holding:
+            self._less_busy()
+        else:
+            self._inbox.put(delivery.again())
 
     def rejected(self, delivery: RabbitDelivery, record: Headers) -> None:
         """To the dead letters, which finish it when they have it."""
@@ -78,8 +83,6 @@ class Consumer:
         self._taken_back(delivery)
         if self._giving_back:
             self._settling.give_back(delivery.tag)
-        else:
-            self._keeping = True
         self._less_busy()
 
     def accepted(self, delivery: RabbitDelivery) -> None:
@@ -94,8 +97,8 @@ class Consumer:
             self.handed_over -= 1
             self._inbox.done()
 
-    def _less_busy(self) -> None:
-        self._busy -= 1
+    def _less_busy(self, count: int = 1) -> None:
+        self._busy -= count
         if not self._busy:
             self._quiet.set()
 
@@ -106,8 +109,18 @@ class Consumer:
             self._settling.leaving = True
             await self._settling.cancel(tag)
 
+    def hold(self) -> None:
+        """Hands over no more. What is unfinished and what still arrives goes back when the channel closes, in order.
+
+        The consumer stays: cancelled, it would give back at once what is on its way to it, before what is still held.
+        """
+        if not self._holding:
+            self._holding = self._settling.leaving = True
+            self.session.taking = False
+            self._less_busy(self._inbox.forget(self.session))
+
     async def quiet(self) -> None:
-        """Waits until nothing that arrived is unfinished."""
+        """Waits until nothing that was handed over, or still may be, is unfinished."""
         while self._busy and self.session.alive:
             self._quiet.clear()
             await self._quiet.wait()
@@ -124,14 +137,10 @@ class Consumer:
         """Waits until the broker has every settlement so far. Raises pika's AMQPError."""
         if self.session.alive:
             self._settling.settle()
-            if self._settling.doubtful and self._may_overtake():
+            if self._settling.doubtful and self._settling.leaving:
                 await self._settling.overtake(self.queue)
             else:
                 await self._settling.arrive()
-
-    def _may_overtake(self) -> bool:
-        """Not while consuming, nor past what must come again in order."""
-        return not self._tag and (self._giving_back or not (self._busy or self._keeping))
 
     async def close(self, seconds: float) -> None:
         """Settles what is finished and closes the channel: the broker has the rest back, in order."""
@@ -146,12 +155,8 @@ class Consumer:
         self._end(None)
 
     async def _leave(self) -> None:
-        if not self._tag:
-            await self.flush()
-        elif self.session.alive:
-            self._settling.settle()
-            if self._settling.doubtful:
-                await self._settling.overtake(self.queue)
+        self._settling.leaving = True
+        await self.flush()
 
     def _lost(self, reason: BaseException) -> None:
         self._end(reason)
@@ -159,7 +164,7 @@ class Consumer:
     def _end(self, reason: BaseException | None) -> None:
         if self.session.alive:
             self.session.taking = self.session.alive = False
-            self._inbox.forget_lost()
+            self._inbox.forget(self.session)
             self._inbox.done(self.handed_over)
         self._settling.end()
         self._quiet.set()

@@ -9,6 +9,7 @@ from busbridge.errors import ClosedError
 
 if TYPE_CHECKING:
     from busbridge.errors import BusbridgeError
+    from busbridge.transport import Session
     from busbridge_rabbitmq._delivery import RabbitDelivery
 
 
@@ -45,9 +46,12 @@ class Inbox:
         taken, self._ready = self._ready, []
         return taken
 
-    def forget_lost(self) -> None:
-        """Drops what belongs to a session that is gone: the broker hands it over again."""
-        self._ready = [delivery for delivery in self._ready if delivery.session.alive]
+    def forget(self, session: Session) -> int:
+        """Drops what belongs to a session that hands over no more, and returns how many: the broker has them still."""
+        kept = [delivery for delivery in self._ready if delivery.session is not session]
+        forgotten = len(self._ready) - len(kept)
+        self._ready = kept
+        return forgotten
 
     async def take(self) -> list[RabbitDelivery]:
         """Waits for at least one delivery and returns all there is room for. A cancelled wait loses nothing."""

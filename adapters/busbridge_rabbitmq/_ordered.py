@@ -59,7 +59,6 @@ class OrderedSource:
         self._inbox = Inbox(prefetch)
         self._share: Share | None = None
         self._running: asyncio.Task[None] | None = None
-        self._stopping: asyncio.Task[None] | None = None
         self._closed = False
 
     async def begin(self, patience: float) -> None:
@@ -77,14 +76,10 @@ class OrderedSource:
         return await self._inbox.take()
 
     def drain(self) -> None:
-        """Takes no more. What is held is still handed over, for the sake of order."""
-        if self._stopping is None and not self._closed:
-            self._stop_running()
-            self._stopping = asyncio.create_task(self._stop(), name=f"busbridge leaving {self._name}")
-
-    async def _stop(self) -> None:
+        """Hands over no more. What has not begun goes back with `close`, and comes after what was left unfinished."""
+        self._stop_running()
         if self._share is not None:
-            await self._share.stop()
+            self._share.hold()
         self._inbox.end(SourceEnded())
 
     async def flush(self, seconds: float) -> bool:
@@ -107,9 +102,8 @@ class OrderedSource:
         self._closed = True
         self._inbox.end(ClosedError(f"the source of {self._name!r}"))
         self._stop_running()
-        for task in (self._running, self._stopping):
-            if task is not None:
-                await asyncio.wait([task], timeout=self._options.close_timeout)
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=self._options.close_timeout)
         await self._dead_letters.close(self._options.close_timeout)
         if self._share is not None:
             await self._share.close()

@@ -31,7 +31,7 @@ class Settling:
     def __init__(self, session: Session, prefetch: int) -> None:
         self.acks = Acks()
         self.leaving = False
-        """No more deliveries come, so that nobody waits for an acknowledgement."""
+        """No more deliveries are handed over, so that nobody waits for an acknowledgement."""
         self._session = session
         self._prefetch = prefetch
         self._channel: Channel | None = None
@@ -127,6 +127,7 @@ class Settling:
 
         Only a consumer that comes and goes is answered by the queue itself, in its turn. By its second answer, the
         channel has sent what it kept. It may be handed a message meanwhile, which goes back to the head of the queue.
+        Not so on a shard: there it stands behind the single active consumer, and is handed nothing.
         """
         if self._channel is None:
             return

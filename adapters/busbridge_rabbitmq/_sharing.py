@@ -95,22 +95,21 @@ class Share:
         task.add_done_callback(self._handing_over.discard)
 
     async def _hand_over(self, shard: str, consumer: Consumer) -> None:
-        """Takes no more, finishes all that is held, acknowledges it, gives up the claim: in this order (T8)."""
+        """Begins no more, finishes what has begun, closes the channel, gives up the claim: in this order (T8)."""
         try:
-            await _finish(consumer, self._close_timeout)
+            consumer.hold()
+            await consumer.quiet()
+            await consumer.close(self._close_timeout)
             await self._claims.release(shard)
         except AMQPError as error:
             _log.warning("the claim on %s was lost with its connection: %s", shard, _errors.text(error))
         finally:
             del self._leaving[shard]
 
-    async def stop(self) -> None:
-        """Takes no more from any shard. What has arrived is still handed over."""
+    def hold(self) -> None:
+        """Hands over no more of any shard. All stay claimed until what is unfinished has gone back."""
         for consumer in self.consumers:
-            try:
-                await consumer.stop()
-            except AMQPError as error:
-                _log.info("%s was lost while leaving it: %s", consumer.queue, _errors.text(error))
+            consumer.hold()
 
     async def close(self) -> None:
         """Acknowledges what is finished on every shard; the broker has the rest back, in order."""
@@ -123,12 +122,3 @@ class Share:
 
     def __repr__(self) -> str:
         return f"<Share of {len(self._held)} of {len(self._shards)} shards, {len(self._leaving)} being handed over>"
-
-
-async def _finish(consumer: Consumer, seconds: float) -> None:
-    try:
-        await consumer.stop()
-    except AMQPError as error:
-        _log.warning("%s was lost while handing it over: %s", consumer.queue, _errors.text(error))
-    await consumer.quiet()
-    await consumer.close(seconds)

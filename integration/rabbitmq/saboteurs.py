@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from busbridge.transport import Session
@@ -133,6 +134,19 @@ class HandsOverAtOnce(Share):
 def hands_over_at_once(source):
     """Gives a shard up before what it holds of it is finished."""
     source._share.__class__ = HandsOverAtOnce
+
+
+class CancelsWhenDraining(Share):
+    def hold(self):
+        for consumer in self.consumers:
+            stopping = asyncio.create_task(consumer.stop())
+            stopping.add_done_callback(asyncio.Task.result)
+
+
+@subscribing
+def cancels_when_draining(source):
+    """Cancels the consumers of its shards before what it holds of them is finished."""
+    source._share.__class__ = CancelsWhenDraining
 
 
 @publishing

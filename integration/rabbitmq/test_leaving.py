@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
+from busbridge.errors import SourceEnded
+from busbridge.transport import CONFIRMED
 from integration.rabbitmq.bench import SECONDS, entry, take
 
 HELD = 200
 BEYOND = 20
+FLOWING = 2000
+"""Messages that are still on their way when a source drains."""
 SIDE_BY_SIDE = 8
 """Sources that leave at once: the busier the broker, the longer its queues take to apply what a channel passed on."""
 
@@ -31,7 +36,7 @@ def remaining(bench, queue):
     return found
 
 
-async def one_leaves(transport, plan, settle):
+async def leaves(settle, transport, plan):
     """Holds 200 of 220 messages of one key, settles them as told, leaves at once; returns what it accepted."""
     await transport.publish([entry(plan.destination, number, "k") for number in range(HELD + BEYOND)], SECONDS)
     source = await transport.subscribe(plan)
@@ -42,16 +47,16 @@ async def one_leaves(transport, plan, settle):
     return {int(delivery.body) for delivery in taken if delivery.settlement}
 
 
-def left_and_accepted(bench, settle, **changes):
+def left_and_accepted(bench, leave, **changes):
     """Of several sources side by side: what is left in the queue, and what was accepted."""
     queues = [bench.queue(f"q{number}", **changes) for number in range(SIDE_BY_SIDE)]
     plans = [bench.plan(queue, prefetch=HELD, ordered=queue.ordered) for queue in queues]
 
-    async def leave():
+    async def all_leave():
         async with bench.transport(*queues, *plans) as transport:
-            return await asyncio.gather(*(one_leaves(transport, plan, settle) for plan in plans))
+            return await asyncio.gather(*(leave(transport, plan) for plan in plans))
 
-    accepted = asyncio.run(leave())
+    accepted = asyncio.run(all_leave())
     return zip([remaining(bench, queue) for queue in queues], accepted, strict=True)
 
 
@@ -73,14 +78,14 @@ async def late_heads(source, taken):
 
 
 def test_what_was_accepted_does_not_come_again_when_the_rest_is_given_back(any_bench):
-    for left, accepted in left_and_accepted(any_bench, half):
+    for left, accepted in left_and_accepted(any_bench, partial(leaves, half)):
         assert not accepted & set(left)
         assert len(accepted) + len(left) == HELD + BEYOND
 
 
 @pytest.mark.parametrize("changes", KINDS)
 def test_what_was_accepted_out_of_order_does_not_come_again(any_bench, changes):
-    for left, accepted in left_and_accepted(any_bench, late_heads, **changes):
+    for left, accepted in left_and_accepted(any_bench, partial(leaves, late_heads), **changes):
         assert len(accepted) == HELD
         assert sorted(left) == list(range(HELD, HELD + BEYOND))
 
@@ -93,6 +98,51 @@ def test_what_was_held_comes_again_before_what_was_not(any_bench):
             delivery.accept()
         await asyncio.sleep(0)
 
-    for left, accepted in left_and_accepted(any_bench, nothing_but_a_few, ordered=True, partitions=1):
+    for left, accepted in left_and_accepted(any_bench, partial(leaves, nothing_but_a_few), ordered=True, partitions=1):
         assert not accepted & set(left)
         assert left == sorted(left)
+
+
+async def one_is_cut_off(transport, plan, *, dies=False):
+    """Drains in full flow and gives up what has not finished when all is published, as a stop whose grace is over."""
+    publishing = asyncio.create_task(
+        transport.publish([entry(plan.destination, number, "k") for number in range(FLOWING)], SECONDS)
+    )
+    source = await transport.subscribe(plan)
+    first, *others = await take(source, HELD)
+    for delivery in others:
+        delivery.accept()
+    source.drain()
+    unfinished = [first, *await rest(source)]
+    assert all(outcome == CONFIRMED for outcome in await publishing)
+    if dies:
+        (await source._link.wire()).drop()
+    for delivery in unfinished:
+        delivery.release()
+    await source.flush(SECONDS)
+    await source.close()
+    return {int(delivery.body) for delivery in others}
+
+
+async def rest(source):
+    """What is still handed over after draining."""
+    found = []
+    try:
+        while True:
+            found += await source.receive()
+    except SourceEnded:
+        return found
+
+
+def test_a_stop_that_outlasts_its_grace_lets_nothing_overtake_what_it_cut_off(any_bench):
+    """What was on its way to the worker, and what was published meanwhile, comes after what its handlers left."""
+    for left, accepted in left_and_accepted(any_bench, one_is_cut_off, ordered=True, partitions=1):
+        assert left == [number for number in range(FLOWING) if number not in accepted]
+
+
+def test_a_connection_that_is_lost_while_stopping_lets_nothing_overtake_either(any_bench):
+    """Its last acknowledgements may go with it, its order may not."""
+    dying = partial(one_is_cut_off, dies=True)
+    for left, accepted in left_and_accepted(any_bench, dying, ordered=True, partitions=1):
+        assert left == sorted(left)
+        assert accepted | set(left) == set(range(FLOWING))

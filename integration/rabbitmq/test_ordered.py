@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 from busbridge.errors import ClosedError, SourceEnded
 from busbridge.transport import CONFIRMED
-from integration.rabbitmq.bench import SECONDS, entry
+from integration.rabbitmq.bench import SECONDS, entry, leave, take
 
 FAST = {"rebalance_interval": 0.2}
 KEYS = [f"k{number}" for number in range(16)]
@@ -197,3 +197,40 @@ def test_three_workers_on_four_shards_all_work(bench):
 
     asyncio.run(live())
     workers.assert_in_order()
+
+
+def test_a_successor_begins_with_what_a_stop_cut_off(any_bench):
+    """One handler outlasts the grace while the others go on: the next worker gets its message before all later ones."""
+    queue = any_bench.queue(ordered=True, partitions=1)
+    plan = any_bench.plan(queue, prefetch=50, ordered=True)
+
+    async def live():
+        async with (
+            any_bench.transport(queue, plan, client=FAST) as one,
+            any_bench.transport(queue, plan, client=FAST) as other,
+        ):
+            publishing = asyncio.create_task(one.publish([entry(queue, each, "k") for each in range(500)], SECONDS))
+            source = await one.subscribe(plan)
+            first, *others = await take(source, 50)
+            for delivery in others:
+                delivery.accept()
+            successor = await other.subscribe(plan)
+            source.drain()
+            await publishing
+            first.release()
+            assert await source.flush(SECONDS)
+            await source.close()
+            finished = {int(delivery.body) for delivery in others}
+            return await accepted(successor, 500 - len(finished)), finished
+
+    async def accepted(source, count):
+        bodies = []
+        while len(bodies) < count:
+            for delivery in await take(source, 1):
+                bodies.append(int(delivery.body))
+                delivery.accept()
+        await leave(source)
+        return bodies
+
+    second, finished = asyncio.run(live())
+    assert second == [number for number in range(500) if number not in finished]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.rabbitmq import saboteurs, test_consuming, test_ordered, test_publishing
+from integration.rabbitmq import saboteurs, test_consuming, test_leaving, test_ordered, test_publishing
 
 NOTICED_BY = {
     saboteurs.acks_over_a_hole: [test_consuming.test_what_is_finished_behind_a_running_head_does_not_come_back],
@@ -13,6 +13,9 @@ NOTICED_BY = {
         test_consuming.test_a_rejected_delivery_is_not_finished_before_its_dead_letter_is_confirmed
     ],
     saboteurs.hands_over_at_once: [test_ordered.test_a_shard_is_handed_over_when_all_that_was_held_is_finished],
+    saboteurs.cancels_when_draining: [
+        test_leaving.test_a_stop_that_outlasts_its_grace_lets_nothing_overtake_what_it_cut_off
+    ],
     saboteurs.ResendsOutOfOrder: [
         test_publishing.test_what_a_cut_line_swallowed_is_sent_again_in_order,
         test_publishing.test_one_bad_publish_in_a_batch_is_refused_alone,
