@@ -35,12 +35,12 @@ class InstalledTransports:
     def find(self, settings: TransportSettings) -> type[Transport]:
         """The class that is installed for the URL's scheme."""
         scheme = settings.scheme
-        found = entry_points(group=GROUP, name=scheme)
-        known = sorted(each.name for each in entry_points(group=GROUP))
-        if not found:
+        installed = entry_points(group=GROUP)  # reads the metadata of every package: once
+        known = sorted(installed.names)
+        if scheme not in installed.names:
             raise MissingExtra(scheme, known)
         try:
-            return cast("type[Transport]", next(iter(found)).load())
+            return cast("type[Transport]", installed[scheme].load())
         except ModuleNotFoundError as error:
             raise MissingExtra(scheme, known, _EXTRAS.get(scheme, scheme)) from error
 
