@@ -227,6 +227,27 @@ def test_run_refuses_services_that_do_not_fit_all_in_one_message(folder: Path, b
     assert "'x'" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_faults_of_the_file_and_of_the_services_come_in_one_message(
+    folder: Path, busbridge: Command, command: str
+) -> None:
+    wrong = CONFIG.replace("kind: topic", "kind: topc").replace("  shop.stock-reserved: {to: order-events}\n", "")
+    (folder / "busbridge.yaml").write_text(wrong.replace("reserve-stock:", "reserve-stok:"))
+    done = busbridge(command, "shop:inventory", "shop:billing")
+    assert done.returncode == 1
+    first, *faults = done.stderr.splitlines()
+    assert first == "4 faults in the configuration:"
+    assert [each.partition(": ")[0] for each in map(str.strip, faults)] == [
+        f"busbridge.yaml:{line}" for line in (4, 5, 10, 11)
+    ]
+
+
+def test_check_offers_no_lines_for_what_has_a_fault_and_is_there(folder: Path, busbridge: Command) -> None:
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("{to: order-events}", "{to: Order}", 1))
+    done = busbridge("check", "shop:inventory")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_contracts_writes_the_catalog_and_keeps_older_versions(folder: Path, busbridge: Command) -> None:
     older = folder / "contracts" / "shop.order-created" / "0.json"
     older.parent.mkdir(parents=True)

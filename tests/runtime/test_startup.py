@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from busbridge import Bus, ConfigurationError, Contract, Service, load
+from busbridge.routing import read
 from busbridge.runtime import InstalledTransports, MemoryTransports, faults
 from tests.runtime.conftest import Placed, Reserved
 
@@ -21,7 +22,8 @@ class PlacedLater(Contract, name="shop.placed", version=3, readable_by=3):
 
 
 def problems(service, config, transports=None):
-    return [str(each) for each in faults(service, load(config), transports or MemoryTransports())]
+    """Of a configuration that has no faults itself."""
+    return [str(each) for each in faults([service], read(load(config)), transports or MemoryTransports())]
 
 
 def handled(service, name="reserve", contract=Placed):

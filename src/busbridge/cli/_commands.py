@@ -16,8 +16,8 @@ from busbridge.cli._missing import missing_lines
 from busbridge.cli._services import find_services
 from busbridge.cli._show import flow_table, flows
 from busbridge.contract import CATALOG, export
-from busbridge.errors import ConfigurationError, Fault
-from busbridge.routing import Config, load
+from busbridge.errors import ConfigurationError
+from busbridge.routing import in_order, load, read
 from busbridge.routing import schema as file_schema
 from busbridge.runtime import (
     InstalledTransports,
@@ -42,25 +42,22 @@ def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool) -> None:
     logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # and pika tells as errors what ours say, or mend
     services = find_services(targets)
-    loaded = _made_up(services) if memory and not files and not _DEFAULT.exists() else _load(files)
+    config = _made_up(services) if memory and not files and not _DEFAULT.exists() else _files(files)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
-    found = _joined_faults(services, loaded, transports)
-    if found:
-        raise ConfigurationError(found)
-    asyncio.run(serve(services, loaded, transports=transports))
+    asyncio.run(serve(services, config, transports=transports))
 
 
 def check(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says that all is fine, or every fault and what is missing; then typer.Exit with 1."""
     services = find_services(targets)
-    loaded = _load(files)
+    reading = read(*_files(files))
     transports = InstalledTransports()
-    found = list(dict.fromkeys([*transport_faults(loaded, transports), *_joined_faults(services, loaded, transports)]))
+    found = in_order([*faults(services, reading, transports), *transport_faults(reading, transports)])
     if not found:
-        typer.echo(f"fine: {str(loaded)[1:-1]}")
+        typer.echo(f"fine: {str(reading.config)[1:-1]}")
         return
     typer.echo(str(ConfigurationError(found)), err=True)
-    lines = missing_lines(services, loaded)
+    lines = missing_lines(services, reading)
     if lines:
         typer.echo(f"\n# missing, ready to paste:\n{lines}", nl=False)
     raise typer.Exit(1)
@@ -69,13 +66,13 @@ def check(targets: Sequence[str], files: Sequence[Path]) -> None:
 def show(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Prints the table of flows."""
     services = find_services(targets)
-    Console().print(flow_table(flows(_load(files), services)))
+    Console().print(flow_table(flows(load(*_files(files)), services)))
 
 
 def contracts(targets: Sequence[str], output: Path, files: Sequence[Path]) -> None:
     """Writes the schemas below `output` and prints the files that changed."""
     known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
-    catalog = _load(files).catalog if files or _DEFAULT.exists() else CATALOG
+    catalog = load(*_files(files)).catalog if files or _DEFAULT.exists() else CATALOG
     for file in export(known, output, catalog):
         typer.echo(file)
 
@@ -85,19 +82,16 @@ def schema() -> None:
     typer.echo(json.dumps(file_schema(), indent=2))
 
 
-def _load(files: Sequence[Path]) -> Config:
+def _files(files: Sequence[Path]) -> Sequence[Path]:
+    """The files to load. Raises typer.BadParameter where none is given and the default is not there."""
     if not files and not _DEFAULT.exists():
         raise typer.BadParameter(f"there is no {_DEFAULT} in {Path.cwd()}: name a file with -c")
-    return load(*(files or [_DEFAULT]))
+    return files or [_DEFAULT]
 
 
-def _made_up(services: Sequence[Service[Any]]) -> Config:
+def _made_up(services: Sequence[Service[Any]]) -> dict[str, object]:
+    """The configuration for services that have no file, which it prints."""
     document = made_up(services)
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
     typer.echo(f"# no {_DEFAULT}: running with this one, in memory\n{text}", nl=False)
-    return load(document)
-
-
-def _joined_faults(services: Sequence[Service[Any]], config: Config, transports: Transports) -> list[Fault]:
-    found = (fault for service in services for fault in faults(service, config, transports))
-    return list(dict.fromkeys(found))
+    return document

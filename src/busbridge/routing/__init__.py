@@ -1,8 +1,9 @@
 """Where things go: the YAML's model, routes, and the topology computed from it."""
 
 from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
-from busbridge.routing._load import Source, load
+from busbridge.routing._load import Source, load, read
 from busbridge.routing._namespace import namespaced
+from busbridge.routing._reading import Reading, in_order
 from busbridge.routing._reference import Key, reference, schema
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._topology import (
@@ -23,6 +24,7 @@ __all__ = [
     "Key",
     "Kind",
     "Others",
+    "Reading",
     "Route",
     "RouteTarget",
     "ServicePlan",
@@ -33,8 +35,10 @@ __all__ = [
     "Topology",
     "TransportSettings",
     "Unrouted",
+    "in_order",
     "load",
     "namespaced",
+    "read",
     "reference",
     "schema",
 ]

@@ -23,30 +23,40 @@ _LONGEST: Final = 255
 
 def bindings_of(patterns: Iterable[str], keys: Sequence[str], path: KeyPath, problems: Problems) -> tuple[Binding, ...]:
     """The bindings for `patterns`, each once; `keys` are the routing keys that reach the topic."""
-    found: dict[str, Binding] = {}
-    for index, pattern in enumerate(patterns):
-        place = (*path, index) if (*path, index) in problems.places else path
-        for each in _expanded(pattern, keys, place, problems):
-            found.setdefault(each, Binding(each))
-    return tuple(found.values())
+    formed = well_formed(patterns, path, problems)
+    found = dict.fromkeys(each for place, pattern in formed for each in _expanded(pattern, keys, place, problems))
+    return tuple(Binding(each) for each in found)
 
 
-def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
+def well_formed(patterns: Iterable[str], path: KeyPath, problems: Problems) -> list[tuple[KeyPath, str]]:
+    """The patterns that are ones, each with its place."""
+    placed = (
+        ((*path, index) if (*path, index) in problems.places else path, pattern)
+        for index, pattern in enumerate(patterns)
+    )
+    return [(place, pattern) for place, pattern in placed if _is_well_formed(pattern, place, problems)]
+
+
+def _is_well_formed(pattern: str, path: KeyPath, problems: Problems) -> bool:
     words = pattern.split(".")
     if not all(words) or len(pattern.encode(errors="replace")) > _LONGEST:
         problems.add(path, f"{pattern!r} is no pattern", "words joined by '.', `*` for one word, `#` for any number")
     elif any("#" in word and word != "#" for word in words):
         problems.add(path, f"`#` stands for whole words, in {pattern!r} it is inside one", "use `*`")
-    elif all("*" not in word or word == "*" for word in words):
-        return [pattern]
     else:
-        return _keys_like(pattern, keys, path, problems)
-    return []
+        return True
+    return False
+
+
+def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
+    if all("*" not in word or word == "*" for word in pattern.split(".")):
+        return [pattern]
+    return _keys_like(pattern, keys, path, problems)
 
 
 def _keys_like(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:
     matching = [key for key in keys if matches(pattern, key)]
-    if not matching:
+    if not matching and not problems.unread.incomplete(("routes",)):
         close = nearest(pattern, keys)
         hint = f"did you mean {close}?" if close else f"routed there: {', '.join(keys) or 'nothing'}"
         problems.add(path, f"{pattern!r} matches no contract that is routed to the topic", hint)

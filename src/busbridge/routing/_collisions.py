@@ -11,22 +11,24 @@ if TYPE_CHECKING:
 
     from busbridge.routing._config import Config, KeyPath
     from busbridge.routing._problems import Problems
+    from busbridge.routing._unread import Unread
 
 
 def refuse_collisions(config: Config, problems: Problems) -> None:
     """Notes every name that two things of one transport would share: one would eat the messages of the other."""
     owners: dict[tuple[str, str, str], KeyPath] = {}
     told: set[KeyPath] = set()
-    for (transport, space, name), path in _names(config):
+    for (transport, space, name), path in _names(config, problems.unread):
         owner = owners.setdefault((transport, space, name), path)
         if owner != path and path not in told:
             told.add(path)
             problems.add(path, f"the {space} {name!r} on {transport} already belongs to {'.'.join(map(str, owner))}")
 
 
-def _names(config: Config) -> Iterator[tuple[tuple[str, str, str], KeyPath]]:
+def _names(config: Config, unread: Unread) -> Iterator[tuple[tuple[str, str, str], KeyPath]]:
     for each in config.destinations.values():
-        yield (each.transport, each.kind.value, each.physical), ("destinations", each.name)
+        if ("destinations", each.name, "name") not in unread:
+            yield (each.transport, each.kind.value, each.physical), ("destinations", each.name)
     for plan in config.subscriptions():
         transport, kind = plan.destination.transport, plan.destination.kind
         path = ("services", plan.service, "subscriptions", plan.name)

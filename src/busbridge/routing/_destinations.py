@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from busbridge.routing._config import KeyPath
     from busbridge.routing._model import DestinationSection
     from busbridge.routing._problems import Problems
+    from busbridge.routing._unread import Unread
 
 ONLY_FOR: Final[Mapping[str, tuple[Kind, ...]]] = {
     "durable": (Kind.QUEUE, Kind.TOPIC),
@@ -33,10 +34,17 @@ _NAME_BYTES: Final = 240
 def destinations(
     sections: Mapping[str, DestinationSection], known: Collection[str], problems: Problems
 ) -> dict[str, Destination]:
-    """Every destination; `known` are the names of all transports, also of those with faults of their own."""
+    """Every destination whose kind and transport could be read.
+
+    `known` are the names of all transports, also of those with faults of their own.
+    """
     for name, section in sections.items():
         _check(("destinations", name), section, known, problems)
-    return {name: _destination(name, section) for name, section in sections.items()}
+    return {name: _destination(name, section) for name, section in sections.items() if _is_read(name, problems.unread)}
+
+
+def _is_read(name: str, unread: Unread) -> bool:
+    return not any(("destinations", name, key) in unread for key in ("kind", "transport"))
 
 
 def _destination(name: str, section: DestinationSection) -> Destination:
@@ -60,16 +68,23 @@ def _destination(name: str, section: DestinationSection) -> Destination:
 
 
 def _check(path: KeyPath, section: DestinationSection, known: Collection[str], problems: Problems) -> None:
-    if section.transport not in known:
-        problems.unknown((*path, "transport"), "transport", section.transport, known)
-    refuse_misplaced(path, section.kind, ONLY_FOR, section.model_fields_set, problems)
-    if section.kind is Kind.STREAM and section.ordered is False:
-        problems.add((*path, "ordered"), "found false, but a stream is always ordered per key")
-    if section.kind is Kind.QUEUE and section.partitions and not section.ordered:
-        problems.add((*path, "partitions"), "a queue has shards only if it is ordered", "add `ordered: true`")
+    if (*path, "transport") not in problems.unread:
+        problems.refer((*path, "transport"), "transports", section.transport, known)
     for key in ("retention", "ttl"):
         if getattr(section, key) is not None and not getattr(section, key):
             problems.add((*path, key), "it must be longer than zero")
+    if (*path, "kind") not in problems.unread:
+        _check_for_kind(path, section, problems)
+
+
+def _check_for_kind(path: KeyPath, section: DestinationSection, problems: Problems) -> None:
+    ordered = (*path, "ordered")
+    refuse_misplaced(path, section.kind, ONLY_FOR, section.model_fields_set, problems)
+    if section.kind is Kind.STREAM and section.ordered is False:
+        problems.add(ordered, "found false, but a stream is always ordered per key")
+    if section.kind is Kind.QUEUE and section.partitions and not section.ordered:
+        problem = "a queue has shards only if it is ordered"
+        problems.add((*path, "partitions"), problem, "add `ordered: true`", because=ordered)
     if section.name is not None:
         _check_physical((*path, "name"), section, problems)
 

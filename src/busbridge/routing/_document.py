@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from pydantic import SecretStr
 
 from busbridge.errors import Fault, Location
+from busbridge.routing._unread import Unread
 from busbridge.routing._values import Plain
 
 if TYPE_CHECKING:
@@ -34,11 +35,20 @@ class Document:
     data: dict[str, Node] = field(default_factory=dict[str, "Node"])
     places: dict[KeyPath, Location] = field(default_factory=dict["KeyPath", Location])
     faults: list[Fault] = field(default_factory=list[Fault])
+    unread: Unread = field(default_factory=Unread)
+
+    def lose(self, fault: Fault) -> None:
+        """Notes a fault that keeps what stands at its place from being read."""
+        self.faults.append(fault)
+        self.unread.add(fault.location.path)
 
     def over(self, base: Document) -> Document:
         """Both merged: mappings key by key, everything else taken from this document where it is there."""
         data = _merged(base.data, self.data)
-        return Document(data, base.places | self.places, [*base.faults, *self.faults])
+        result = Document(data, base.places | self.places, [*base.faults, *self.faults])
+        result.unread.update(base.unread)
+        result.unread.update(self.unread)
+        return result
 
 
 def _merged(base: dict[str, Node], over: dict[str, Node]) -> dict[str, Node]:
@@ -120,5 +130,5 @@ class _MappingReader:
         return self._fault(f"a {type(value).__name__} can't stand in a configuration", path)
 
     def _fault(self, problem: str, path: KeyPath) -> Node:
-        self._document.faults.append(Fault(problem, Location(path, self._name)))
+        self._document.lose(Fault(problem, Location(path, self._name)))
         return None

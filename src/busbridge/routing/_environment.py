@@ -17,6 +17,7 @@ from busbridge.routing._document import Document
 from busbridge.routing._faults import nearest
 from busbridge.routing._model import File
 from busbridge.routing._shape import Shape, keys_of, shape_of
+from busbridge.routing._unread import Unread
 from busbridge.routing._values import Plain
 from busbridge.routing._yaml import value_from_yaml
 
@@ -100,16 +101,17 @@ class _At(NamedTuple):
 class _Overrides:
     """Puts each variable at the key that it means."""
 
-    __slots__ = ("_data", "_places", "faults")
+    __slots__ = ("_data", "_places", "_unread", "faults")
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._data: dict[str, Node] = {}
         self._places: dict[KeyPath, Location] = {}
+        self._unread = Unread()
 
     def document(self) -> Document:
         """The layer of everything taken so far."""
-        return Document(self._data, self._places, self.faults)
+        return Document(self._data, self._places, self.faults, self._unread)
 
     def take(self, values: Mapping[str, Any], shape: Shape, current: Node, at: _At) -> None:
         """Takes `values`, which stand in `current`, at `at`."""
@@ -148,6 +150,8 @@ class _Overrides:
         if text.lstrip().startswith(("[", "{")):
             value, faults = value_from_yaml(text, str(place))
             self.faults.extend(faults)
+            if faults:
+                self._unread.add(at.path)
         section = self._data
         for key in at.path[:-1]:
             section = cast("dict[str, Node]", section.setdefault(key, {}))

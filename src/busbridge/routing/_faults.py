@@ -12,12 +12,12 @@ from busbridge.routing._model import File
 from busbridge.routing._shape import below, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
     from busbridge.routing._config import KeyPath
+    from busbridge.routing._unread import Unread
 
 SECRET_KEY: Final = re.compile(
     r"passw|passphrase|secret|token|credential|jaas|private|api.?key|(^|[._-])key[._-]?pem", re.IGNORECASE
@@ -38,10 +38,9 @@ _ALLOWED: Final = {
 }
 
 
-def faults_of(error: ValidationError, places: Mapping[KeyPath, Location], removed: Collection[KeyPath]) -> list[Fault]:
-    """A fault for each thing that pydantic found, unless it misses a key that was `removed` for a fault of its own."""
-    found = error.errors(include_url=False)
-    return [_fault(each, places) for each in found if each["type"] != "missing" or tuple(each["loc"]) not in removed]
+def faults_of(errors: Iterable[ErrorDetails], places: Mapping[KeyPath, Location], unread: Unread) -> list[Fault]:
+    """A fault for each of pydantic's errors, unless it misses a key that may be there and could not be read."""
+    return [_fault(each, places) for each in errors if each["type"] != "missing" or not unread.hides(each["loc"])]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -87,8 +86,13 @@ def _fault(error: ErrorDetails, places: Mapping[KeyPath, Location]) -> Fault:
 def _written(path: KeyPath, kind: str, places: Mapping[KeyPath, Location]) -> KeyPath:
     """`path` as it stands in the file: without what was added where a single value stands for a list or a mapping."""
     path = path[:-1] if path[-1:] == ("[key]",) else path
-    known = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in places), ())
-    return (*known, path[-1]) if kind == "missing" and len(known) < len(path) else known or path
+    known: KeyPath = ()
+    for key in path:
+        if (*known, key) in places:
+            known = (*known, key)
+        elif not isinstance(key, int):
+            break
+    return (*known, path[-1]) if kind == "missing" and known[-1:] != path[-1:] else known or path
 
 
 def _words(error: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:

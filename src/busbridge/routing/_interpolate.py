@@ -21,15 +21,16 @@ _VARIABLE: Final = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-
 
 def interpolated(document: Document, environ: Mapping[str, str]) -> Document:
     """`document` with the variables' values in place; a variable that has none and no default is a fault."""
-    faults = list(document.faults)
+    result = Document({}, document.places, list(document.faults), document.unread)
 
     def edit(path: KeyPath, text: str) -> Node:
         value, problems = substitute(text, environ)
-        faults.extend(Fault(problem, locate(document.places, path), hint) for problem, hint in problems)
+        for problem, hint in problems:
+            result.lose(Fault(problem, locate(document.places, path), hint))
         return None if problems else _like(text, value)
 
-    data = {key: edited(value, edit, (key,)) for key, value in document.data.items()}
-    return Document(data, document.places, faults)
+    result.data.update({key: edited(value, edit, (key,)) for key, value in document.data.items()})
+    return result
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:

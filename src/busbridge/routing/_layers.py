@@ -31,7 +31,7 @@ def _layer(source: object, environ: Mapping[str, str]) -> Document:
         path = Path(cast("str", source))
     except TypeError:
         problem = f"{type(source).__name__} is no layer of a configuration"
-        return Document(faults=[Fault(problem, hint="give the path of a file, or a mapping")])
+        return _nothing(Fault(problem, hint="give the path of a file, or a mapping"))
     return _file(path, Location(), environ, ())
 
 
@@ -40,12 +40,19 @@ def _file(path: Path, named_at: Location, environ: Mapping[str, str], within: tu
     resolved = path.absolute()
     if resolved in within:
         chain = " -> ".join(each.name for each in (*within, resolved))
-        return Document(faults=[Fault(f"files include each other: {chain}", named_at)])
+        return _nothing(Fault(f"files include each other: {chain}", named_at))
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        return Document(faults=[_unreadable(path, error, named_at)])
+        return _nothing(_unreadable(path, error, named_at))
     return _including(from_yaml(text, str(path)), path.parent, environ, (*within, resolved))
+
+
+def _nothing(fault: Fault) -> Document:
+    """What stands for a layer that can't be read: any key may be in there."""
+    document = Document(faults=[fault])
+    document.unread.add(())
+    return document
 
 
 def _unreadable(path: Path, error: OSError | ValueError, named_at: Location) -> Fault:
@@ -85,3 +92,4 @@ def _included(document: Document, environ: Mapping[str, str]) -> Iterator[tuple[
             yield name, place
         elif each is not None:
             document.faults.append(Fault("`include` is a file, or a list of files", place))
+            document.unread.add(())

@@ -28,6 +28,8 @@ def routes(
         _check(path, section.to, destinations, known, problems)
         targets = (_target(contract, each, destinations) for each in section.to)
         result[contract] = Route(contract, tuple(each for each in targets if each is not None))
+        if len(result[contract].targets) < len(section.to):
+            problems.unread.add(("routes", contract))
     return result
 
 
@@ -53,8 +55,7 @@ def _check(
     seen: set[str] = set()
     for index, target in enumerate(targets):
         place = (*path, index) if (*path, index) in problems.places else path
-        if target.destination not in known:
-            problems.unknown(place, "destination", target.destination, known)
+        problems.refer(place, "destinations", target.destination, known)
         if target.destination in seen:
             problems.add(place, f"{target.destination} stands here twice")
         seen.add(target.destination)

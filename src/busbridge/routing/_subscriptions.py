@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from busbridge.routing._bindings import bindings_of
+from busbridge.routing._bindings import bindings_of, well_formed
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
 from busbridge.routing._routes import keys_routed_to
@@ -40,16 +40,31 @@ def services(
         plans: dict[str, SubscriptionPlan] = {}
         for name, each in section.subscriptions.items():
             path = ("services", service, "subscriptions", name)
-            destination = destinations.get(each.source)
-            if destination is not None:
-                plans[name] = _plan(
-                    service, name, each, destination, _bindings(path, each, destination, routes, problems)
-                )
-                _check(path, each, destination, problems)
-            elif each.source not in known:
-                problems.unknown((*path, "from"), "destination", each.source, known)
+            _check_alone(path, each, problems)
+            destination = _destination(path, each, destinations, known, problems)
+            if destination is None:
+                well_formed(each.match or (), (*path, "match"), problems)
+                problems.unread.add(path)
+                continue
+            _check(path, each, destination, problems)
+            bindings = _bindings(path, each, destination, routes, problems)
+            plans[name] = _plan(service, name, each, destination, bindings)
         result[service] = ServicePlan(service, plans)
     return result
+
+
+def _destination(
+    path: KeyPath,
+    section: SubscriptionSection,
+    destinations: Mapping[str, Destination],
+    known: Collection[str],
+    problems: Problems,
+) -> Destination | None:
+    """The destination of a subscription, if that could be read."""
+    if (*path, "from") in problems.unread:
+        return None
+    problems.refer((*path, "from"), "destinations", section.source, known)
+    return destinations.get(section.source)
 
 
 def _plan(
@@ -75,13 +90,17 @@ def _check(path: KeyPath, section: SubscriptionSection, destination: Destination
     refuse_misplaced(path, destination.kind, ONLY_FOR, section.model_fields_set, problems)
     if section.ordered and not destination.ordered:
         hint = f"add `ordered: true` to destinations.{destination.name}" if destination.kind is Kind.QUEUE else None
-        problems.add(
-            (*path, "ordered"), f"found true, but the {destination.kind} {destination.name} has no order", hint
-        )
+        problem = f"found true, but the {destination.kind} {destination.name} has no order"
+        problems.add((*path, "ordered"), problem, hint, because=("destinations", destination.name, "ordered"))
+
+
+def _check_alone(path: KeyPath, section: SubscriptionSection, problems: Problems) -> None:
+    """What is wrong whatever the destination is."""
     if section.headers and section.match:
         problems.add((*path, "match"), "`match` and `headers` exclude each other", "use two subscriptions")
     if section.match_headers and not section.headers:
-        problems.add((*path, "match_headers"), "it says how `headers` match, and there are none")
+        problem = "it says how `headers` match, and there are none"
+        problems.add((*path, "match_headers"), problem, because=(*path, "headers"))
 
 
 def _bindings(

@@ -32,7 +32,7 @@ class _Url(NamedTuple):
 
 
 def transports(sections: Mapping[str, TransportSection], problems: Problems) -> dict[str, TransportSettings]:
-    """The settings of every transport; those whose URL is wrong are left out."""
+    """The settings of every transport; those whose URL is wrong or unread are left out."""
     schemes = {each.name for each in entry_points(group="busbridge.transports")} if sections else set[str]()
     made = ((name, _settings(name, section, schemes, problems)) for name, section in sections.items())
     return {name: settings for name, settings in made if settings is not None}
@@ -42,7 +42,10 @@ def _settings(
     name: str, section: TransportSection, schemes: Collection[str], problems: Problems
 ) -> TransportSettings | None:
     path = ("transports", name)
-    url = _url(section.url, (*path, "url"), schemes, problems)
+    url = None if (*path, "url") in problems.unread else _url(section.url, (*path, "url"), schemes, problems)
+    if section.tls and section.tls.key and not section.tls.certificate:
+        problem, certificate = "a key without its certificate", (*path, "tls", "certificate")
+        problems.add((*path, "tls", "key"), problem, "add `certificate:`", because=certificate)
     if url is None:
         return None
     password = SecretStr(url.password) if url.password is not None else None
@@ -57,7 +60,7 @@ def _settings(
         patience=(_PATIENCE if section.patience is None else section.patience).total_seconds(),
     )
     if settings.password and not settings.user:
-        problems.add((*path, "password"), "a password without a user", "add `user:`")
+        problems.add((*path, "password"), "a password without a user", "add `user:`", because=(*path, "user"))
     return settings
 
 
@@ -100,8 +103,6 @@ def _tls(
         if section is not None and implied:
             problems.add((*path, "tls"), f"found false, but {scheme}:// asks for TLS", f"or write {scheme[:-1]}://")
         return Tls() if implied else None
-    if section.key and not section.certificate:
-        problems.add((*path, "tls", "key"), "a key without its certificate", "add `certificate:`")
     return Tls(
         ca=_file(section.ca, (*path, "tls", "ca"), problems),
         certificate=_file(section.certificate, (*path, "tls", "certificate"), problems),

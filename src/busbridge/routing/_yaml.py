@@ -27,10 +27,10 @@ def from_yaml(text: str, file: str) -> Document:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        document.faults.append(_syntax_fault(error, file))
+        document.lose(_syntax_fault(error, file))
         return document
     except RecursionError:
-        document.faults.append(Fault("nested too deeply", Location(file=file)))
+        document.lose(Fault("nested too deeply", Location(file=file)))
         return document
     _read_root(root, document, file)
     return document
@@ -47,7 +47,7 @@ def _read_root(root: yaml.Node | None, document: Document, file: str) -> None:
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value in _EMPTY):
         return
     if not isinstance(root, yaml.MappingNode):
-        document.faults.append(Fault("a configuration is a mapping of sections", Location((), file, 1)))
+        document.lose(Fault("a configuration is a mapping of sections", Location((), file, 1)))
         return
     document.data.update(cast("dict[str, Node]", _Reader(document, file).read(root, ())))
 
@@ -138,7 +138,7 @@ class _Reader:
 
     def _fault(self, problem: str, path: KeyPath, node: yaml.Node, hint: str | None = None) -> Node:
         where = Location(path, self._file, node.start_mark.line + 1)
-        self._document.faults.append(Fault(problem, where, hint))
+        self._document.lose(Fault(problem, where, hint))
         return None
 
 

@@ -12,7 +12,8 @@ from busbridge.runtime._publishing import Prepared
 from busbridge.runtime._removal import remove
 from busbridge.runtime._serve import serve
 from busbridge.runtime._service import Lifespan, Service, Subscription
-from busbridge.runtime._startup import faults, transport_faults
+from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
+from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports
 
 __all__ = [
@@ -33,7 +34,10 @@ __all__ = [
     "Transports",
     "Undelivered",
     "faults",
+    "joined",
     "made_up",
+    "missing_routes",
+    "missing_subscriptions",
     "remove",
     "serve",
     "transport_faults",

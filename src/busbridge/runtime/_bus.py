@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Generic, cast, final
+from typing import TYPE_CHECKING, Any, Final, Generic, final
 
 from busbridge.contract import Registry
-from busbridge.errors import ClosedError, ConfigurationError
-from busbridge.routing import Config, load
+from busbridge.errors import ClosedError
 from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
 from busbridge.runtime._sender import BATCH, FLIGHTS, Sender
 from busbridge.runtime._service import R
-from busbridge.runtime._startup import faults, used_transports
+from busbridge.runtime._startup import joined, used_transports
 from busbridge.runtime._transports import InstalledTransports
 from busbridge.runtime._worker import Worker
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from busbridge.contract import Contract
-    from busbridge.routing import Source, SubscriptionPlan
+    from busbridge.routing import Config, Source, SubscriptionPlan
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outcomes import Undelivered
@@ -49,13 +46,14 @@ _THREADS: Final = 32
 class Bus(Generic[R]):
     """An open service: `async with Bus(service, config="busbridge.yaml") as bus: ...`.
 
-    Entering checks service and configuration whole (ConfigurationError with every fault), enters the service's
+    Entering checks service and configuration whole (ConfigurationError with every fault of both), enters the service's
     lifespan, connects (Unavailable once a broker's `patience` ran out, AccessRefused at once), provisions or verifies
     the topology (TopologyMismatch), and starts the service's subscriptions; `consume=False` leaves those out. Leaving
     stops taking, lets handlers finish for the configured grace, publishes their consequences, settles, disconnects.
 
-    `config`: one source or a list of layers, as `busbridge.routing.load` takes them. A bus belongs to one event loop
-    and is opened once; its methods may be called concurrently.
+    `config`: one source or a list of layers, as `busbridge.routing.load` takes them; what `load` returned will do, but
+    `load` raises the faults of the files before it knows the service. A bus belongs to one event loop and is opened
+    once; its methods may be called concurrently.
     """
 
     def __init__(
@@ -103,10 +101,7 @@ class Bus(Generic[R]):
             self._state = "closed"
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        config = load_layers(self._sources)
-        found = faults(self.service, config, self._transports)
-        if found:
-            raise ConfigurationError(found)
+        config = joined([self.service], self._sources, self._transports)
         resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
         self._resources = resources
         transports = await self._connect(stack, config)
@@ -262,13 +257,6 @@ class Bus(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"
-
-
-def load_layers(sources: Source | Iterable[Source]) -> Config:
-    """The configuration that one source, or several as layers, give. Raises as `load`."""
-    if isinstance(sources, str | PathLike | Mapping | Config):
-        return load(cast("Source", sources))
-    return load(*sources)
 
 
 async def _sent(

@@ -9,11 +9,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
 from busbridge.runtime._bus import Bus
+from busbridge.runtime._startup import joined
+from busbridge.runtime._transports import InstalledTransports
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
-    from busbridge.routing import Config
+    from busbridge.routing import Source
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
 
@@ -24,20 +26,23 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 async def serve(
     services: Sequence[Service[Any]],
-    config: Config,
+    config: Source | Iterable[Source],
     *,
     transports: Transports | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Opens a bus for each service and serves until `stop` is set, or SIGTERM or SIGINT where none is given.
 
+    Raises ConfigurationError with every fault of `config`, as `Bus` takes it, and of all services, before any opens.
     Stops all of them together, gracefully: takes nothing more, finishes what is in flight within the configured grace,
     publishes, settles, leaves. A stop while opening, waiting for a broker say, undoes what was opened. A second signal
     ends the process at once. Raises what kept a bus from opening, or stopped a subscription, after the others stopped.
     """
+    transports = transports or InstalledTransports()
+    loaded = joined(services, config, transports)
     with ExitStack() as stack:
         stopped = stop or stack.enter_context(_StopSignals()).stopped
-        lives = _Lives([Bus(each, config, transports=transports) for each in services])
+        lives = _Lives([Bus(each, loaded, transports=transports) for each in services])
         try:
             await lives.until(stopped)
         finally:

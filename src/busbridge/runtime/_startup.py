@@ -1,43 +1,56 @@
-"""What is checked before anything connects: a service against its configuration, every fault at once."""
+"""What is checked before anything connects: services joined with their configuration, every fault at once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from os import PathLike
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from busbridge.contract import Registry, Writer, info_of
-from busbridge.errors import ConfigurationError, ContractError, Fault, MissingExtra
-from busbridge.routing import Kind
+from busbridge.errors import ConfigurationError, ContractError, Fault
+from busbridge.routing import Config, in_order, read
+from busbridge.runtime._transport_faults import transport_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from busbridge.contract import Contract
-    from busbridge.routing import Config, Destination, SubscriptionPlan, TransportSettings
+    from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
-    from busbridge.transport import Capabilities, Transport
 
 
-def faults(service: Service[Any], config: Config, transports: Transports) -> list[Fault]:
-    """Everything that would keep this service from working with this configuration; empty when it can open."""
-    return [
-        *_contract_faults(service),
-        *_route_faults(service, config),
-        *_subscription_faults(service, config),
-        *transport_faults(config, transports, used_transports(service, config)),
-    ]
+def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source], transports: Transports) -> Config:
+    """The configuration in one source, or in several as layers, once services fit it.
+
+    Raises one ConfigurationError with every fault of the configuration and of the services joined with it.
+    """
+    reading = _read(sources)
+    found = faults(services, reading, transports)
+    if found:
+        raise ConfigurationError(found)
+    return reading.config
 
 
-def transport_faults(config: Config, transports: Transports, names: Iterable[str] | None = None) -> list[Fault]:
-    """What is wrong with transports (default: all) and with what the configuration asks of them, without connecting."""
-    return [
-        fault
-        for name in (config.transports if names is None else names)
-        for fault in _transport_faults(config, transports, name)
-    ]
+def _read(sources: Source | Iterable[Source]) -> Reading:
+    if isinstance(sources, str | PathLike | Mapping | Config):
+        return read(cast("Source", sources))
+    return read(*sources)
+
+
+def faults(services: Iterable[Service[Any]], reading: Reading, transports: Transports) -> list[Fault]:
+    """What is wrong with a configuration and would keep services from working with it; empty when they can open.
+
+    In the order of the files, then what is wrong with the code alone. Nothing that only follows from another fault: of
+    what could not be read it is not told that it is missing.
+    """
+    services = list(services)
+    used = dict.fromkeys(name for each in services for name in used_transports(each, reading.config))
+    of_services = (fault for each in services for fault in _service_faults(each, reading))
+    return in_order([*reading.faults, *of_services, *transport_faults(reading, transports, used)])
 
 
 def used_transports(service: Service[Any], config: Config) -> list[str]:
@@ -46,23 +59,46 @@ def used_transports(service: Service[Any], config: Config) -> list[str]:
     return [name for name in config.transports if name in names]
 
 
+def missing_routes(service: Service[Any], reading: Reading) -> list[str]:
+    """The names of contracts that the service publishes and the configuration has no route for."""
+    published = dict.fromkeys(info_of(contract).name for contract in service.publishes)
+    return [name for name in published if not _is_there(reading, reading.config.routes, ("routes",), name)]
+
+
+def missing_subscriptions(service: Service[Any], reading: Reading) -> list[str]:
+    """The names of subscriptions that the code has and the configuration has not."""
+    declared = _declared(service, reading.config)
+    return [name for name in service.subscriptions if not _is_there(reading, declared, _path(service), name)]
+
+
+def _is_there(reading: Reading, known: Iterable[str], path: tuple[str, ...], name: str) -> bool:
+    """Whether `name` stands at `path`, or may stand there where nothing could be read."""
+    return name in known or reading.unread.hides((*path, name))
+
+
+def _service_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+    yield from _contract_faults(service)
+    yield from _route_faults(service, reading)
+    yield from _subscription_faults(service, reading)
+
+
 def _destinations(service: Service[Any], config: Config) -> Iterator[Destination]:
     for contract in service.publishes:
         route = config.routes.get(info_of(contract).name)
         if route:
             yield from (target.destination for target in route.targets)
-    for plan in _plans(service, config):
-        yield plan.destination
-
-
-def _plans(service: Service[Any], config: Config) -> Iterable[SubscriptionPlan]:
-    return [each for each in _declared(service, config).values() if each.name in service.subscriptions]
+    yield from (each.destination for name, each in _declared(service, config).items() if name in service.subscriptions)
 
 
 def _declared(service: Service[Any], config: Config) -> Mapping[str, SubscriptionPlan]:
     """What the configuration says of the service's subscriptions."""
     plan = config.services.get(service.name)
     return plan.subscriptions if plan else {}
+
+
+def _path(service: Service[Any]) -> tuple[str, ...]:
+    """Where the configuration has the service's subscriptions."""
+    return ("services", service.name, "subscriptions")
 
 
 def _contract_faults(service: Service[Any]) -> Iterator[Fault]:
@@ -90,91 +126,29 @@ def _incompleteness(contract: type[Contract]) -> Iterator[Fault]:
         yield Fault(f"{contract.__module__}.{contract.__qualname__} can't be completed: {error.message}")
 
 
-def _route_faults(service: Service[Any], config: Config) -> Iterator[Fault]:
-    for name in dict.fromkeys(info_of(contract).name for contract in service.publishes):
-        if name not in config.routes:
-            near = _near(name, config.routes)
-            hint = near or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
-            yield Fault(
-                f"service {service.name!r} publishes {name!r}, which has no route", config.locate(("routes",)), hint
-            )
+def _route_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+    for name in missing_routes(service, reading):
+        problem = f"service {service.name!r} publishes {name!r}, which has no route"
+        hint = _near(name, reading.config.routes) or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
+        yield Fault(problem, reading.config.locate(("routes",)), hint)
 
 
-def _subscription_faults(service: Service[Any], config: Config) -> Iterator[Fault]:
-    path = ("services", service.name, "subscriptions")
-    declared = _declared(service, config)
+def _subscription_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+    path, locate = _path(service), reading.config.locate
+    written = dict.fromkeys([*_declared(service, reading.config), *reading.unread.names(path)])
+    unused = [each for each in written if each not in service.subscriptions]
+    for name in missing_subscriptions(service, reading):
+        hint = _near(name, unused) or f"add:  {name}: {{from: DESTINATION}}"
+        problem = f"the code of service {service.name!r} has a subscription {name!r}, the configuration has not"
+        yield Fault(problem, locate(path), hint)
     for name, subscription in service.subscriptions.items():
-        if name not in declared:
-            unused = [each for each in declared if each not in service.subscriptions]
-            hint = _near(name, unused) or f"add:  {name}: {{from: DESTINATION}}"
-            problem = f"the code of service {service.name!r} has a subscription {name!r}, the configuration has not"
-            yield Fault(problem, config.locate(path), hint)
         if not subscription.handlers:
-            yield Fault(
-                f"subscription {name!r} of service {service.name!r} has no handler", config.locate((*path, name))
-            )
-    for name in declared:
-        if name not in service.subscriptions:
-            hint = _near(name, service.subscriptions) or "its messages would pile up: remove it, or write its handler"
-            problem = f"the configuration has a subscription {name!r}, the code of service {service.name!r} has not"
-            yield Fault(problem, config.locate((*path, name)), hint)
-
-
-def _transport_faults(config: Config, transports: Transports, name: str) -> Iterator[Fault]:
-    settings = config.transports[name]
-    try:
-        transport = transports.find(settings)
-    except MissingExtra as error:
-        yield Fault(str(error), config.locate(("transports", name, "url")))
-        return
-    yield from _settings_faults(transport, settings, config)
-    yield from _capability_faults(transport.capabilities, name, config)
-
-
-def _settings_faults(transport: type[Transport], settings: TransportSettings, config: Config) -> Iterator[Fault]:
-    for fault in transport.check(settings):
-        path = ("transports", settings.name, *fault.location.path)
-        yield Fault(fault.problem, config.locate(path), fault.hint)
-
-
-def _capability_faults(capabilities: Capabilities, transport: str, config: Config) -> Iterator[Fault]:
-    topology = config.topology(transport)
-    for destination in topology.destinations:
-        for key, problem in _beyond(destination, capabilities):
-            yield Fault(f"transport {transport!r} {problem}", config.locate(("destinations", destination.name, key)))
-    for plan in topology.subscriptions:
-        path = ("services", plan.service, "subscriptions", plan.name)
-        limit = capabilities.max_prefetch
-        if any(binding.headers for binding in plan.bindings) and not capabilities.header_routing:
-            yield Fault(f"transport {transport!r} can't route by headers", config.locate((*path, "headers")))
-        if not plan.durable and not capabilities.ephemeral:
-            yield Fault(f"transport {transport!r} has durable subscriptions only", config.locate((*path, "durable")))
-        if plan.prefetch and limit and plan.prefetch > limit:
-            problem = f"transport {transport!r} takes a prefetch of {limit} at most, not {plan.prefetch}"
-            yield Fault(problem, config.locate((*path, "prefetch")))
-
-
-_NEEDS: Final = (
-    ("ttl", "ttl", "has no expiry"),
-    ("max_length", "max_length", "can't bound a queue"),
-    ("retention", "retention", "has no declared retention"),
-    ("compaction", "compaction", "can't compact a stream"),
-)
-
-
-def _beyond(destination: Destination, capabilities: Capabilities) -> Iterator[tuple[str, str]]:
-    """What a destination asks for and the transport has not: the key, and what to say."""
-    if destination.kind not in capabilities.kinds:
-        offered = ", ".join(sorted(capabilities.kinds))
-        yield "kind", f"offers no {destination.kind} (it offers: {offered})"
-        return
-    if destination.ordered and destination.kind is Kind.QUEUE and not capabilities.ordered_queues:
-        yield "ordered", "has no ordered queues"
-    if not destination.durable and not capabilities.ephemeral:
-        yield "durable", "has durable destinations only"
-    for attribute, capability, problem in _NEEDS:
-        if getattr(destination, attribute) and not getattr(capabilities, capability):
-            yield attribute, problem
+            problem = f"subscription {name!r} of service {service.name!r} has no handler"
+            yield Fault(problem, locate((*path, name)))
+    for name in unused:
+        hint = _near(name, service.subscriptions) or "its messages would pile up: remove it, or write its handler"
+        problem = f"the configuration has a subscription {name!r}, the code of service {service.name!r} has not"
+        yield Fault(problem, locate((*path, name)), hint)
 
 
 def _near(name: str, known: Iterable[str]) -> str | None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from busbridge.contract import Contract, info_of
 from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError
-from busbridge.routing import load, namespaced
-from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, made_up, remove
-from busbridge.runtime._bus import load_layers
+from busbridge.routing import namespaced
+from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, joined, made_up, remove
 from busbridge.testing._ledger import Dead, Ledger
 
 if TYPE_CHECKING:
@@ -59,16 +58,18 @@ async def harness(
 
     In memory, whatever the configuration's transports are; without a `config` one is made up. With `real_brokers`
     (default: the pytest option `--busbridge-real-brokers`) on the brokers of the configuration, under physical names of
-    this harness's own; all that has these names is removed when it is left, whatever happened. Leaving raises again
-    what made a handler give up, unless `settled` did or `raise_failures` is False.
+    this harness's own; all that has these names is removed when it is left, whatever happened. Entering raises as
+    `Bus` does, but one ConfigurationError for all services. Leaving raises again what made a handler give up, unless
+    `settled` did or `raise_failures` is False.
     """
     real = bool(os.environ.get(REAL_BROKERS)) if real_brokers is None else real_brokers
-    loaded = _loaded(services, config)
-    transports: Transports = MemoryTransports()
+    on_brokers = real and config is not None
+    transports: Transports = InstalledTransports() if on_brokers else MemoryTransports()
+    loaded = joined(services, made_up(services) if config is None else config, transports)
     published: list[Contract] = []
     async with AsyncExitStack() as stack:
-        if real and config is not None:
-            loaded, transports = _for_a_while(stack, loaded)
+        if on_brokers:
+            loaded, transports = _for_a_while(stack, loaded, transports)
         plans = [each for each in loaded.subscriptions() if each.service in {service.name for service in services}]
         ledger = Ledger(plans)
         watch = _Watch(ledger, published)
@@ -207,18 +208,12 @@ class _Made:
         return self._make(settings)
 
 
-def _for_a_while(stack: AsyncExitStack, config: Config) -> tuple[Config, Transports]:
+def _for_a_while(stack: AsyncExitStack, config: Config, transports: Transports) -> tuple[Config, Transports]:
     """The configuration under names of its own, and its transports; what they provision goes when `stack` is left."""
     own = namespaced(config, f"test-{new_id()[-12:]}.")
-    made = _Made(InstalledTransports())
+    made = _Made(transports)
     stack.push_async_callback(remove, own, made, made.names)
     return own, made
-
-
-def _loaded(services: Iterable[Service[Any]], config: Source | Iterable[Source] | None) -> Config:
-    if config is None:
-        return load(made_up(services))
-    return load_layers(config)
 
 
 def _routed(services: Iterable[Service[Any]], config: Config) -> list[type[Contract]]:
