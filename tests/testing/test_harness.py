@@ -8,7 +8,7 @@ import pytest
 
 from busbridge import Context, Contract, ContractError, Service, UndeclaredContract
 from busbridge.errors import InvalidEnvelope
-from busbridge.testing import RecordingContext, harness
+from busbridge.testing import NotSettled, RecordingContext, harness
 
 
 class Placed(Contract, name="shop.placed", version=1, key="order_id"):
@@ -52,12 +52,36 @@ async def test_without_a_configuration_services_find_each_other():
         assert bus.published(Placed) == [], "what the test published is not the services' doing"
 
 
-async def test_settled_waits_for_the_whole_flow_and_returns_at_once_when_nothing_is_left():
+async def test_settled_waits_for_the_whole_flow():
     async with harness(*chain()) as bus:
-        await bus.settled(seconds=0.001)
         await bus.publish(Placed(order_id="7"))
         await bus.settled()
         assert len(bus.published(Shipped)) == 1
+
+
+async def test_settled_waits_for_nothing_when_nothing_is_left():
+    async with harness(*chain()) as bus:
+        settled = asyncio.ensure_future(bus.settled())
+        for _ in range(100):  # turns of the event loop: what waits for a time or for an event is not done after them
+            await asyncio.sleep(0)
+        assert settled.done()
+        await settled
+
+
+async def test_settled_within_no_time_says_whether_something_is_left():
+    service, gate = Service("stock"), asyncio.Event()
+
+    @service.subscription("reserve").handles(Placed)
+    async def handler(_: Placed) -> None:
+        await gate.wait()
+
+    async with harness(service) as bus:
+        await bus.settled(seconds=0)
+        message_id = await bus.publish(Placed(order_id="7"))
+        with pytest.raises(NotSettled, match=message_id):
+            await bus.settled(seconds=0)
+        gate.set()
+        await bus.settled()
 
 
 async def test_several_failures_come_as_a_group_and_only_once():

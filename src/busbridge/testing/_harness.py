@@ -126,9 +126,9 @@ class Harness:
     async def settled(self, seconds: float = 10.0) -> None:
         """Waits until everything published has been handled, and everything that was published on the way.
 
-        Waits on causality, not on time: returns as soon as nothing is outstanding. Raises NotSettled after `seconds`;
-        what stopped a subscription; and, unless told not to, what made a handler give up: the error itself, or an
-        ExceptionGroup of several.
+        Waits on causality, not on time: returns as soon as nothing is outstanding. Raises NotSettled where something
+        still is after `seconds` (0: does not wait); what stopped a subscription; and, unless told not to, what made a
+        handler give up: the error itself, or an ExceptionGroup of several.
         """
         serving = [asyncio.ensure_future(each.serve()) for each in self._buses.values()]
         waiting = asyncio.ensure_future(self._nothing_outstanding())
@@ -136,7 +136,8 @@ class Harness:
             async with asyncio.timeout(seconds):
                 await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            raise NotSettled(seconds, self._ledger.outstanding) from None
+            if self._ledger.outstanding:
+                raise NotSettled(seconds, self._ledger.outstanding) from None
         finally:
             for each in (waiting, *serving):
                 each.cancel()
