@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, final
 
 from pika.exceptions import AMQPError
 
-from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
+from busbridge.errors import BusbridgeError, SourceEnded, TransportError
 from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._base_source import BaseSource
 from busbridge_rabbitmq._claims import Claims
 from busbridge_rabbitmq._connection import Backoff, patiently
 from busbridge_rabbitmq._consumer import Consumer
-from busbridge_rabbitmq._inbox import Inbox
 from busbridge_rabbitmq._sharing import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from busbridge.transport import Delivery
     from busbridge_rabbitmq._connection import Link
     from busbridge_rabbitmq._dead_letters import DeadLetters
     from busbridge_rabbitmq._options import Options
@@ -28,7 +27,7 @@ _log = logging.getLogger("busbridge.rabbitmq.ordered")
 
 
 @final
-class OrderedSource:
+class OrderedSource(BaseSource):
     """A source over the shards that this worker holds.
 
     Whatever closes a channel, the broker puts what was held back in front, and since a shard is consumed by its holder
@@ -49,17 +48,14 @@ class OrderedSource:
         ensure: Callable[[], Awaitable[None]],
         options: Options,
     ) -> None:
-        self._name = name
+        super().__init__(name, prefetch, link, dead_letters, ensure, options)
         self._shards = shards
-        self._prefetch = prefetch
-        self._link = link
-        self._dead_letters = dead_letters
-        self._ensure = ensure
-        self._options = options
-        self._inbox = Inbox(prefetch)
         self._share: Share | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._closed = False
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """Of the shards that it holds."""
+        return self._share.consumers if self._share is not None else []
 
     async def begin(self, patience: float) -> None:
         """Takes its first shards. Raises AccessRefused, TopologyMismatch, Unavailable."""
@@ -71,10 +67,6 @@ class OrderedSource:
             raise
         self._running = asyncio.create_task(self._run(share), name=f"busbridge consuming {self._name}")
 
-    async def receive(self) -> Sequence[Delivery]:
-        """As the protocol says."""
-        return await self._inbox.take()
-
     def drain(self) -> None:
         """Hands over no more. What has not begun goes back with `close`, and comes after what was left unfinished."""
         self._stop_running()
@@ -82,36 +74,9 @@ class OrderedSource:
             self._share.hold()
         self._inbox.end(SourceEnded())
 
-    async def flush(self, seconds: float) -> bool:
-        """As the protocol says."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._dead_letters.idle()
-                for consumer in self._share.consumers if self._share else ():
-                    await consumer.flush()
-        except TimeoutError:
-            return False
-        except AMQPError:
-            return True  # the session is gone: nothing of it can still be on its way
-        return True
-
-    async def close(self) -> None:
-        """As the protocol says."""
-        if self._closed:
-            return
-        self._closed = True
-        self._inbox.end(ClosedError(f"the source of {self._name!r}"))
-        self._stop_running()
-        if self._running is not None:
-            await asyncio.wait([self._running], timeout=self._options.close_timeout)
-        await self._dead_letters.close(self._options.close_timeout)
-        if self._share is not None:
-            await self._share.close()
+    async def _leave(self) -> None:
+        await self._forget()
         await self._link.close()
-
-    def _stop_running(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
 
     async def _run(self, share: Share | None) -> None:
         backoff = Backoff()

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, final
 
 from pika.exceptions import AMQPError
 
-from busbridge.errors import BusbridgeError, ClosedError, SourceEnded, TransportError
+from busbridge.errors import BusbridgeError, SourceEnded, TransportError
 from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq._base_source import BaseSource
 from busbridge_rabbitmq._connection import Backoff, patiently
 from busbridge_rabbitmq._consumer import Consumer
-from busbridge_rabbitmq._inbox import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from busbridge.transport import Delivery
     from busbridge_rabbitmq._connection import Link
     from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._options import Options
 
 _log = logging.getLogger("busbridge.rabbitmq.consume")
 
 
 @final
-class QueueSource:
+class QueueSource(BaseSource):
     """A source over one queue. A lost channel or connection is replaced; its deliveries come again, anew."""
 
     def __init__(
@@ -35,28 +35,21 @@ class QueueSource:
         link: Link,
         dead_letters: DeadLetters,
         ensure: Callable[[], Awaitable[None]],
-        seconds: float,
+        options: Options,
     ) -> None:
-        self._queue = queue
-        self._prefetch = prefetch
-        self._link = link
-        self._dead_letters = dead_letters
-        self._ensure = ensure
-        self._seconds = seconds
-        self._inbox = Inbox(prefetch)
+        super().__init__(queue, prefetch, link, dead_letters, ensure, options)
         self._consumer: Consumer | None = None
-        self._running: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._closed = False
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """The one, once it has begun."""
+        return [self._consumer] if self._consumer is not None else []
 
     async def begin(self, patience: float) -> None:
         """Consumes for the first time. Raises AccessRefused, TopologyMismatch, Unavailable."""
         self._consumer = await patiently(self._started, self._link.broker, patience)
-        self._running = asyncio.create_task(self._run(self._consumer), name=f"busbridge consuming {self._queue}")
-
-    async def receive(self) -> Sequence[Delivery]:
-        """As the protocol says."""
-        return await self._inbox.take()
+        self._running = asyncio.create_task(self._run(self._consumer), name=f"busbridge consuming {self._name}")
 
     def drain(self) -> None:
         """Takes no more; what was not handed over goes back at once."""
@@ -66,52 +59,26 @@ class QueueSource:
             if self._consumer is not None:
                 self._consumer.session.taking = False
                 # The task first: what goes back before the consumer is cancelled would only come again.
-                self._stopping = asyncio.create_task(self._stop(self._consumer), name=f"leaving {self._queue}")
+                self._stopping = asyncio.create_task(self._stop(self._consumer), name=f"leaving {self._name}")
                 self._consumer.give_back(self._inbox.clear())
 
     async def _stop(self, consumer: Consumer) -> None:
         try:
             await consumer.stop()
         except AMQPError as error:
-            _log.info("%s was lost while leaving it: %s", self._queue, _errors.text(error))
+            _log.info("%s was lost while leaving it: %s", self._name, _errors.text(error))
         consumer.give_back(self._inbox.clear())
 
-    async def flush(self, seconds: float) -> bool:
-        """As the protocol says."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._dead_letters.idle()
-                if self._consumer is not None:
-                    await self._consumer.flush()
-        except TimeoutError:
-            return False
-        except AMQPError:
-            return True  # the session is gone: nothing of it can still be on its way
-        return True
-
-    async def close(self) -> None:
-        """As the protocol says."""
-        if self._closed:
-            return
-        self._closed = True
-        self._inbox.end(ClosedError(f"the source of {self._queue!r}"))
-        self._stop_running()
-        for task in (self._running, self._stopping):
-            if task is not None:
-                await asyncio.wait([task], timeout=self._seconds)
-        await self._dead_letters.close(self._seconds)
-        if self._consumer is not None:
-            await self._consumer.close(self._seconds)
-
-    def _stop_running(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
+    async def _leave(self) -> None:
+        await self._ended(self._stopping)
+        for consumer in self.consumers:
+            await consumer.close(self._options.close_timeout)
 
     async def _run(self, consumer: Consumer) -> None:
         try:
             while True:
                 await asyncio.wait([consumer.ended])
-                _log.warning("%s was lost (%s): consuming again", self._queue, _said(consumer))
+                _log.warning("%s was lost (%s): consuming again", self._name, _said(consumer))
                 await consumer.close(1)
                 consumer = self._consumer = await self._again()
         except BusbridgeError as error:
@@ -123,23 +90,23 @@ class QueueSource:
             try:
                 return await self._started()
             except TransportError as error:
-                _log.warning("%s can't be consumed yet: %s", self._queue, error)
+                _log.warning("%s can't be consumed yet: %s", self._name, error)
                 await asyncio.sleep(backoff.next())
 
     async def _started(self) -> Consumer:
         wire = await self._link.wire()
-        consumer = Consumer(self._queue, self._prefetch, self._inbox, self._dead_letters)
+        consumer = Consumer(self._name, self._prefetch, self._inbox, self._dead_letters)
         try:
             await consumer.start(wire)
         except AMQPError as error:
             if _errors.code(error) == _errors.NOT_FOUND:
-                _log.warning("%s is gone: declaring it again", self._queue)
+                _log.warning("%s is gone: declaring it again", self._name)
                 await self._ensure()
-            raise _errors.consuming(error, self._link.broker, self._link.user, self._queue) from error
+            raise _errors.consuming(error, self._link.broker, self._link.user, self._name) from error
         return consumer
 
     def __repr__(self) -> str:
-        return f"<QueueSource of {self._queue!r}, {self._consumer!r}, {self._inbox!r}>"
+        return f"<QueueSource of {self._name!r}, {self._consumer!r}, {self._inbox!r}>"
 
 
 def _said(consumer: Consumer) -> str:

@@ -132,7 +132,7 @@ class RabbitMQTransport:
         if plan.destination.ordered:
             return await self._ordered(plan.destination, prefetch, dead_letters, ensure)
         queue = plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
-        source = QueueSource(queue, prefetch, self._in, dead_letters, ensure, self._options.close_timeout)
+        source = QueueSource(queue, prefetch, self._in, dead_letters, ensure, self._options)
         await source.begin(self._settings.patience)
         self._sources.append(source)
         return source

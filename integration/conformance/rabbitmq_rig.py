@@ -72,13 +72,9 @@ class RabbitMQRig:
 
     async def _sever(self, plan):
         """A channel error by the broker's hand: an acknowledgement that it can't know closes the channel."""
-        for consumer in [each for made in self._made for source in made._sources for each in _consumers(source)]:
+        for consumer in [each for made in self._made for source in made._sources for each in source.consumers]:
             if consumer.session.alive:
                 consumer._channel.raw.basic_ack(NO_SUCH_TAG)
 
     async def _restart(self):
         await asyncio.to_thread(self.broker.restart)
-
-
-def _consumers(source):
-    return source._share.consumers if hasattr(source, "_share") else [source._consumer]
