@@ -95,12 +95,12 @@ class FinishesFirst(Consumer):
         self.accepted(delivery)
         self.handed_over += 1
         self._busy += 1
-        super().rejected(delivery, record)
+        asyncio.get_running_loop().call_later(0.5, super().rejected, delivery, record)
 
 
 @consuming
 def finishes_before_the_dead_letter(consumer):
-    """Acknowledges a rejected delivery before its dead letter is confirmed."""
+    """Acknowledges a rejected delivery before its dead letter is confirmed, which takes long enough to be seen."""
     consumer.__class__ = FinishesFirst
 
 

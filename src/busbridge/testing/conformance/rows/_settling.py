@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +104,37 @@ def _check_record(letter: DeadMessage) -> None:
     for name, value in RECORD:
         if carried.get(name) != value:
             raise RowFailed(f"a dead letter's header {name!r} is {carried.get(name)!r}, and {value!r} was recorded")
+
+
+async def rejected_is_never_lost(bench: Bench) -> None:
+    """C10, the session is lost while dead letters are on their way: each message is one, or is handed over again."""
+    subscription = bench.subscription(prefetch=20 * _COUNT)
+    rejected: set[str] = set()
+
+    def treat(worker: Worker, delivery: Delivery) -> None:
+        (worker.accept if message_id_of(delivery) in rejected else worker.held.append)(delivery)
+
+    worker = await subscription.worker(treat)
+    await bench.publish(await bench.client(), _COUNT, keys=_COUNT)
+    await subscription.complete()
+    for delivery in worker.held:
+        rejected.add(message_id_of(delivery))
+        worker.reject(delivery, RECORD)
+    await _some_turns()
+    sever = bench.rig.faults.sever
+    assert sever is not None, "the row needs it"
+    await sever(subscription.plan)
+    await subscription.judge(extra=None)
+    dead = {dead_id(each) for each in await bench.rig.dead_letters(subscription.plan)}
+    handed_over = Counter(each.id for each in subscription.ledger.of(What.DELIVERED))
+    if lost := [each for each, times in handed_over.items() if times == 1 and each not in dead]:
+        raise RowFailed(f"{len(lost)} rejected messages are neither dead letters nor came again: {lost[:5]}")
+
+
+async def _some_turns() -> None:
+    """Lets a transport begin what it does about a settlement, and not end it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def first_settlement_wins(bench: Bench) -> None:
@@ -250,6 +282,14 @@ ROWS: Final = (
         "a rejected message is in the dead letters once, with its bytes, headers and record",
         tuple(Place),
         reject_dead_letters_once,
+    ),
+    Row(
+        "C10",
+        "rejected_is_never_lost",
+        "what was rejected when the session was lost is a dead letter, or is handed over again",
+        tuple(Place),
+        rejected_is_never_lost,
+        lambda capabilities, faults: faults.sever is not None,  # noqa: ARG005 - a need
     ),
     Row(
         "C12",
