@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -32,7 +32,10 @@ class Shape(NamedTuple):
 
 @final
 class Admin:
-    """The admin client of one transport. Its methods raise KafkaException, or TimeoutError where nobody answers."""
+    """An admin client, for as long as there is something to ask.
+
+    Its methods raise KafkaException, or TimeoutError where nobody answers.
+    """
 
     def __init__(self, options: Options) -> None:
         self._client: Any = AdminClient(options)  # its stubs leave the futures open: typed here, once
@@ -42,9 +45,12 @@ class Admin:
         probe: Future[Any] = self._client.describe_cluster(request_timeout=seconds)
         return probe
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Ends its connections and threads; what was asked and not answered fails."""
-        self._client.__exit__(None, None, None)  # the only name the client gives it
+        self._client.__exit__(None, None, None)
 
     def poll(self) -> None:
         """Serves the callbacks for errors."""

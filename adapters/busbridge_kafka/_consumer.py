@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import threading
 import time
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     Record = Message[bytes, bytes]
     Explain = Callable[[KafkaError], BusbridgeError | None]
     """What an error means that does not pass by itself; None for one that does."""
-    MakeConsumer = Callable[[Callable[[KafkaError], None], Callable[..., None]], Consumer]
-    """Makes a consumer that reports its errors and the answers to its commits to the two functions given."""
+    MakeConsumer = Callable[[Callable[[KafkaError], None], Callable[..., None], Callable[[], None]], Consumer]
+    """Makes a consumer that reports its errors, the answers to its commits and that it is stranded, in this order."""
 
 _log: Final = logging.getLogger("busbridge.kafka")
 
@@ -73,7 +74,10 @@ class Fetched:
 
 @final
 class ConsumerThread:
-    """One consumer and its thread. Methods are called on the loop, those with an underscore run in the thread."""
+    """One member of a group and its thread: a consumer, and where that is stranded, another in its place.
+
+    Methods are called on the loop, those with an underscore run in the thread.
+    """
 
     def __init__(
         self,
@@ -89,15 +93,14 @@ class ConsumerThread:
         self._limit = limit
         self._patience = patience
         self._listener = listener
-        self._commits = Commits(plan.destination.physical, plan.group)
-        self._partitions = Partitions(plan, self._commits, self._raised)
         self._make = make
+        self._begin_anew()
         self._errors = ClientLog()
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._stir = threading.Event()
-        self._hungry = self._quiet = self._stopping = self._hurry = False
+        self._hungry = self._quiet = self._stopping = self._hurry = self._stranded = False
         self._thread = threading.Thread(target=self._run, name=f"busbridge-kafka-{plan.group}", daemon=True)
 
     async def start(self) -> None:
@@ -138,31 +141,63 @@ class ConsumerThread:
 
     def _run(self) -> None:
         try:
-            consumer = self._make(self._error, self._commits.answered)
-            try:
-                self._join(consumer)
-                while not self._stopping:
-                    self._turn(consumer)
-                self._finish(consumer)
-            finally:
-                self._partitions.end()
-                consumer.close()
+            deadline = time.monotonic() + self._patience
+            self._consume(deadline)
+            while not self._stopping:
+                _log.warning("the consumer of %s reaches no broker any more: another takes its place", self._plan.group)
+                self._begin_anew()
+                self._consume(math.inf if self._ready.done() else deadline)
         except Exception as error:  # noqa: BLE001  (whatever it is, the task that waits for deliveries must hear of it)
             self._raised(error)
         finally:
             self._tell(_resolve, self._ended, None)
 
-    def _join(self, consumer: Consumer) -> None:
-        deadline = time.monotonic() + self._patience
-        while not self._stopping:
+    def _begin_anew(self) -> None:
+        """Nothing that an earlier consumer still says concerns what a new one does."""
+        self._stranded = False
+        self._commits = Commits(self._plan.destination.physical, self._plan.group)
+        self._partitions = Partitions(self._plan, self._commits, self._raised, self._strand)
+
+    def _strand(self) -> None:
+        """The consumer comes to nothing any more: another is to take its place."""
+        self._stranded = True
+
+    def _consume(self, deadline: float) -> None:
+        """The life of one consumer, until it is stranded or this process leaves."""
+        consumer = self._make(self._error, self._commits.answered, self._strand)
+        try:
+            if self._begin(consumer, deadline):
+                self._join(consumer)
+            while not self._stopping and not self._stranded:
+                self._turn(consumer)
+            if not self._stranded:
+                self._finish(consumer)
+        finally:
+            self._partitions.end()
+            self._close(consumer)
+
+    def _close(self, consumer: Consumer) -> None:
+        if self._stranded:  # it may wait for a broker as long as there is none
+            threading.Thread(target=consumer.close, name="busbridge-kafka-stranded", daemon=True).start()
+        else:
+            consumer.close()
+
+    def _begin(self, consumer: Consumer, deadline: float) -> bool:
+        """True once the group has its starting positions; False where this process leaves or must try anew."""
+        while not self._stopping and not self._stranded:
             try:
                 start.begin(consumer, self._plan)
-                break
             except KafkaException as error:
                 if self._explain(error.args[0]) is not None or time.monotonic() > deadline:
                     raise
                 _log.warning("%s waits for its broker: %s", self._plan.group, error.args[0].str())
                 self._stir.wait(random.uniform(*PAUSE))  # noqa: S311  (jitter, no secret)
+                consumer.consume(1, 0)  # serves its callbacks: there is nothing to consume yet
+            else:
+                return True
+        return False
+
+    def _join(self, consumer: Consumer) -> None:
         consumer.subscribe(
             [self._plan.destination.physical],
             on_assign=self._partitions.assigned,
@@ -229,11 +264,11 @@ class ConsumerThread:
         """
         deadline = time.monotonic() + LEAVING
         self._partitions.pause(consumer)
-        while not self.commit_soon() and time.monotonic() < deadline:
+        while not self.commit_soon() and not self._stranded and time.monotonic() < deadline:
             self._commits.send(consumer, self._partitions.table.values(), now=True)
             consumer.consume(1, SERVING)  # paused: serves the answer to the commit
         consumer.unsubscribe()
-        while consumer.assignment() and time.monotonic() < deadline:
+        while consumer.assignment() and not self._stranded and time.monotonic() < deadline:
             consumer.consume(1, SERVING)
 
     def _raised(self, error: Exception) -> None:

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from busbridge.errors import Fault, Location
 from busbridge_kafka import _known_options as known
 from busbridge_kafka._log import ClientLog
+from busbridge_kafka._stranded import INTERVAL, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ REFUSED: Final = {
         ),
         _URL,
     ),
-    **dict.fromkeys(("group.id", "enable.partition.eof", "group.protocol.type"), _OWN),
+    **dict.fromkeys(("group.id", "enable.partition.eof", "group.protocol.type", "statistics.interval.ms"), _OWN),
 }  # fmt: skip
 """Settings that would break a promise, each with the reason."""
 
@@ -97,9 +98,16 @@ def bootstrap(settings: TransportSettings) -> str:
     return ",".join(_with_port(host.strip()) for host in hosts.split(",") if host.strip())
 
 
-def producer_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
+def producer_options(
+    settings: TransportSettings, on_error: Callable[[KafkaError], None], on_stranded: Callable[[], None]
+) -> Options:
     """What the producer is made with."""
-    return {**_connection(settings, on_error), **_PRODUCER, **_chosen(settings, known.PRODUCER | known.BOTH)}
+    return {
+        **_connection(settings, on_error),
+        **_watched(on_stranded),
+        **_PRODUCER,
+        **_chosen(settings, known.PRODUCER | known.BOTH),
+    }
 
 
 def admin_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
@@ -108,11 +116,15 @@ def admin_options(settings: TransportSettings, on_error: Callable[[KafkaError], 
 
 
 def consumer_options(
-    settings: TransportSettings, plan: SubscriptionPlan, on_error: Callable[[KafkaError], None]
+    settings: TransportSettings,
+    plan: SubscriptionPlan,
+    on_error: Callable[[KafkaError], None],
+    on_stranded: Callable[[], None],
 ) -> Options:
     """What the consumer of one subscription is made with."""
     options = {
         **_connection(settings, on_error),
+        **_watched(on_stranded),
         **_CONSUMER,
         **_chosen(settings, known.CONSUMER | known.BOTH),
         "group.id": plan.group,
@@ -132,6 +144,10 @@ def _connection(settings: TransportSettings, on_error: Callable[[KafkaError], No
         "error_cb": on_error,
         "logger": ClientLog(),
     }
+
+
+def _watched(on_stranded: Callable[[], None]) -> Options:
+    return {"statistics.interval.ms": int(INTERVAL * 1000), "stats_cb": Watch(on_stranded)}
 
 
 def _security(settings: TransportSettings) -> str:

@@ -41,9 +41,10 @@ CHUNK: Final = 1_000
 class Publisher:
     """Sends through one producer; when that can't go on, a new one sends what is unconfirmed again, in order."""
 
-    def __init__(self, make: Callable[[], Producer]) -> None:
+    def __init__(self, make: Callable[[Callable[[], None]], Producer]) -> None:
+        """`make` gets whom to call when the producer that it makes is stranded."""
         self._make: Final = make
-        self._producer = make()
+        self._producer = make(self._replace)
         self._turn: Final = asyncio.Lock()
         self._batches: Final[dict[Batch, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -144,7 +145,7 @@ class Publisher:
         async with self._turn:
             await asyncio.sleep(PAUSE)
             _discard(self._producer)
-            self._producer = self._make()
+            self._producer = self._make(self._replace)
             self._replacing = None
             for batch in tuple(self._batches):
                 await self._send(batch, batch.open())

@@ -32,20 +32,29 @@ DRAIN_SECONDS: Final = 30.0
 LONGEST_SPAN: Final = 50_000
 """Messages behind an unfinished one before its partition rests: bounds what a crash repeats, and the memory for it."""
 _STEP: Final = 0.005
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 30.0
+"""Seconds without the position of a partition before its consumer is given up, and another asks."""
 
 
 @final
 class Partitions:
     """The assignments of one consumer, by partition. `table` is replaced when they change, never changed itself."""
 
-    def __init__(self, plan: SubscriptionPlan, commits: Commits, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        plan: SubscriptionPlan,
+        commits: Commits,
+        failed: Callable[[Exception], None],
+        stranded: Callable[[], None],
+    ) -> None:
+        """`failed` is told what can't be mended; `stranded` is called where another consumer may have more luck."""
         self.table: Mapping[int, Assignment] = MappingProxyType({})
         self.leaving = False
         """Set when this process leaves: nothing is at work any more, nothing is waited for."""
         self._plan = plan
         self._commits = commits
         self._failed = failed
+        self._stranded = stranded
         self._paused = False
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -53,7 +62,10 @@ class Partitions:
         try:
             begun = self._positions(consumer, partitions)
         except KafkaException as error:
-            self._failed(error)
+            if errors.is_access(error.args[0]):
+                self._failed(error)
+            else:
+                self._stranded()
             return
         consumer.incremental_assign(begun)
         # Told either way: a partition that was paused when it was revoked is still paused when it comes back.
@@ -82,8 +94,10 @@ class Partitions:
         _log.warning("%s lost partitions %s", self._plan.group, sorted(each.partition for each in partitions))
 
     def end(self) -> None:
-        """Nothing can be settled any more."""
-        for each in self.table.values():
+        """Nothing can be settled any more, and nothing is waited for or committed when the consumer is closed."""
+        gone, self.table = self.table, MappingProxyType({})
+        self.leaving = True
+        for each in gone.values():
             each.taking = each.alive = False
 
     def pause(self, consumer: Consumer) -> None:

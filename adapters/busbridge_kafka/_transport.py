@@ -56,7 +56,6 @@ class KafkaTransport:
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._brokers = options.bootstrap(settings)
-        self._admin: Admin | None = None
         self._publisher: Publisher | None = None
         self._sources: list[KafkaSource] = []
         self._errors = ClientLog()
@@ -74,12 +73,8 @@ class KafkaTransport:
 
     async def open(self) -> None:
         """See `Transport.open`."""
-        self._admin = Admin(options.admin_options(self._settings, self._note))
-        try:
-            await self._reach(self._admin)
-        except BaseException:
-            await self.close()
-            raise
+        with self._admin() as admin:
+            await self._reach(admin)
         self._publisher = Publisher(self._make_producer)
 
     async def provision(self, topology: Topology) -> None:
@@ -92,9 +87,9 @@ class KafkaTransport:
 
     async def _administer(self, act: Callable[[Admin, Topology], Awaitable[None]], topology: Topology) -> None:
         self._opened()
-        assert self._admin is not None
         try:
-            await act(self._admin, topology)
+            with self._admin() as admin:
+                await act(admin, topology)
         except KafkaException as error:
             raise self._explained(error.args[0]) from error
         except TimeoutError as error:
@@ -122,21 +117,27 @@ class KafkaTransport:
         await asyncio.gather(*(source.close() for source in self._sources))
         if self._publisher is not None:
             await self._publisher.close(CLOSE_SECONDS)
-        if self._admin is not None:
-            self._admin.close()
+
+    def _admin(self) -> Admin:
+        return Admin(options.admin_options(self._settings, self._note))
 
     def _opened(self) -> Publisher:
         if self._closed or self._publisher is None:
             raise ClosedError("the Kafka transport")
         return self._publisher
 
-    def _make_producer(self) -> Producer:
-        return Producer(options.producer_options(self._settings, self._note))
+    def _make_producer(self, on_stranded: Callable[[], None]) -> Producer:
+        return Producer(options.producer_options(self._settings, self._note, on_stranded))
 
     def _make_consumer(
-        self, plan: SubscriptionPlan, on_error: Callable[[KafkaError], None], on_commit: Callable[..., None]
+        self,
+        plan: SubscriptionPlan,
+        on_error: Callable[[KafkaError], None],
+        on_commit: Callable[..., None],
+        on_stranded: Callable[[], None],
     ) -> Consumer:
-        return Consumer({**options.consumer_options(self._settings, plan, on_error), "on_commit": on_commit})
+        chosen = options.consumer_options(self._settings, plan, on_error, on_stranded)
+        return Consumer({**chosen, "on_commit": on_commit})
 
     async def _reach(self, admin: Admin) -> None:
         """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end."""

@@ -26,6 +26,8 @@ class KafkaRig:
         self.broker = broker
         self._maker = maker
         self.faults = Faults(restart=self._restart if restartable else None)
+        if restartable:  # a client that the restart strands is replaced, and its group waits for the old one's session
+            self.patience = 120.0
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
 
     def settings(self):

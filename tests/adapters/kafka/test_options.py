@@ -21,7 +21,7 @@ def faults(**changes):
 
 
 def consumer(settings):
-    return options.consumer_options(settings, PLAN, print)
+    return options.consumer_options(settings, PLAN, print, print)
 
 
 def test_every_host_of_the_url_is_asked_and_has_a_port():
@@ -59,7 +59,7 @@ def test_the_tls_files_and_the_host_check_reach_the_client():
 
 def test_an_option_goes_only_to_the_clients_that_know_it():
     settings = replace(PLAIN, client={"linger.ms": 7, "session.timeout.ms": 6000, "socket.nagle.disable": True})
-    made = options.producer_options(settings, print)
+    made = options.producer_options(settings, print, print)
     assert made["linger.ms"] == 7
     assert made["socket.nagle.disable"] is True
     assert "session.timeout.ms" not in made

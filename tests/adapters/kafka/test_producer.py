@@ -29,7 +29,8 @@ class Written:
 class Client:
     """A producer that confirms at the next poll, or says of a body what `answers` has for it."""
 
-    def __init__(self, *, room=1_000, answers=None, silent=False):
+    def __init__(self, stranded=None, *, room=1_000, answers=None, silent=False):
+        self.stranded = stranded
         self.room = room
         self.answers = answers or {}
         self.silent = silent
@@ -73,7 +74,7 @@ def publish(client, *bodies, seconds=5.0, successors=()):
     makers = iter([client, *successors])
 
     async def run():
-        publisher = Publisher(lambda: next(makers))
+        publisher = Publisher(lambda _: next(makers))
         try:
             return await publisher.publish(entries(*bodies), seconds)
         finally:
@@ -149,7 +150,7 @@ def test_while_a_producer_is_replaced_newer_batches_wait_behind_the_older_ones()
     makers = iter([broken, successor])
 
     async def run():
-        publisher = Publisher(lambda: next(makers))
+        publisher = Publisher(lambda _: next(makers))
         older = asyncio.create_task(publisher.publish(entries(b"old"), 5))
         while publisher._replacing is None:  # noqa: ASYNC110 - the publisher has no event for it
             await asyncio.sleep(0)
@@ -160,6 +161,27 @@ def test_while_a_producer_is_replaced_newer_batches_wait_behind_the_older_ones()
 
     asyncio.run(run())
     assert successor.written == [b"old", b"new"]
+
+
+def test_a_stranded_producer_is_replaced_and_what_it_left_goes_out_again():
+    made = []
+
+    def make(stranded):
+        made.append(Client(stranded, silent=not made))
+        return made[-1]
+
+    async def run():
+        publisher = Publisher(make)
+        waiting = asyncio.create_task(publisher.publish(entries(b"a", b"b"), 5))
+        await asyncio.sleep(0)
+        made[0].stranded()
+        outcomes = await waiting
+        await publisher.close(0)
+        return outcomes
+
+    assert [each.status for each in asyncio.run(run())] == [Status.CONFIRMED] * 2
+    assert made[0].closed
+    assert made[1].written == [b"a", b"b"]
 
 
 def test_a_closed_publisher_takes_nothing():
@@ -174,7 +196,7 @@ def test_a_closed_publisher_takes_nothing():
 
 def test_close_ends_although_nothing_is_confirmed():
     async def run():
-        publisher = Publisher(lambda: Client(silent=True))
+        publisher = Publisher(lambda _: Client(silent=True))
         waiting = asyncio.create_task(publisher.publish(entries(b"a"), 0.3))
         await asyncio.sleep(0)
         async with asyncio.timeout(1):
