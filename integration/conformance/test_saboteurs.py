@@ -21,6 +21,7 @@ ON_RABBITMQ = {
     "acks_over_a_hole": ["C08-unfinished_comes_back-queue"],
     "waits_for_a_stuck_head": ["C16-unfinished_message_blocks_no_other-topic"],
     "cancels_when_draining": [],
+    "closes_in_doubt": [],
     "finishes_before_the_dead_letter": ["C10-rejected_is_never_lost-queue"],
     "settles_stale_deliveries": ["C13-stale_settlement_is_harmless-queue"],
     "ignores_the_prefetch": ["C16-in_flight_bound-queue"],

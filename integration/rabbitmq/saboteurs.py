@@ -11,6 +11,7 @@ from busbridge_rabbitmq._acks import Acks
 from busbridge_rabbitmq._consumer import Consumer
 from busbridge_rabbitmq._inbox import Inbox
 from busbridge_rabbitmq._publisher import Publisher
+from busbridge_rabbitmq._settling import Settling
 from busbridge_rabbitmq._sharing import Share
 
 
@@ -102,6 +103,16 @@ class FinishesFirst(Consumer):
 def finishes_before_the_dead_letter(consumer):
     """Acknowledges a rejected delivery before its dead letter is confirmed, which takes long enough to be seen."""
     consumer.__class__ = FinishesFirst
+
+
+class NeverInDoubt(Settling):
+    doubtful = False
+
+
+@consuming
+def closes_in_doubt(consumer):
+    """Closes its channel without knowing whether the queue has all acknowledgements."""
+    consumer._settling.__class__ = NeverInDoubt
 
 
 class AlwaysAlive(Session):

@@ -146,3 +146,34 @@ def test_a_connection_that_is_lost_while_stopping_lets_nothing_overtake_either(a
     for left, accepted in left_and_accepted(any_bench, dying, ordered=True, partitions=1):
         assert left == sorted(left)
         assert accepted | set(left) == set(range(FLOWING))
+
+
+def suspend(broker, queue, verb="suspend"):
+    """Stops the process of a quorum queue: what channels tell it waits until it is told to resume."""
+    name = f'rabbit_misc:r(<<"/">>, queue, <<"{queue.physical}">>)'
+    find = f"{{ok, Queue}} = rabbit_amqqueue:lookup({name}), {{Name, _}} = amqqueue:get_pid(Queue)"
+    broker.control("eval", f"{find}, sys:{verb}(Name).")
+
+
+def test_what_a_channel_keeps_back_for_a_slow_queue_reaches_it(private_bench):
+    """The channel passes 32 commands on and keeps the rest until the queue answers; closed sooner, it forgets them."""
+    queue = private_bench.queue()
+    plan = private_bench.plan(queue, prefetch=HELD)
+
+    async def leave():
+        async with private_bench.transport(queue, plan, client={"close_timeout": SECONDS}) as transport:
+            await transport.publish([entry(queue, number) for number in range(HELD)], SECONDS)
+            source = await transport.subscribe(plan)
+            _, *others = await take(source, HELD)
+            await asyncio.to_thread(suspend, private_bench.broker, queue)
+            try:
+                for delivery in others:
+                    delivery.accept()
+                closing = asyncio.create_task(source.close())
+                await asyncio.wait([closing], timeout=1)
+            finally:
+                await asyncio.to_thread(suspend, private_bench.broker, queue, "resume")
+            await closing
+
+    asyncio.run(leave())
+    assert remaining(private_bench, queue) == [0]

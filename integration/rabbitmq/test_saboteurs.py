@@ -26,6 +26,10 @@ NOTICED_BY = {
     saboteurs.BlamesEveryone: [test_publishing.test_one_bad_publish_in_a_batch_is_refused_alone],
 }
 
+NOTICED_ON_A_BROKER_OF_ITS_OWN = {
+    saboteurs.closes_in_doubt: [test_leaving.test_what_a_channel_keeps_back_for_a_slow_queue_reaches_it],
+}
+
 
 def pairs(table):
     return [
@@ -37,6 +41,15 @@ def pairs(table):
 
 @pytest.mark.parametrize(("saboteur", "test"), pairs(NOTICED_BY))
 def test_a_test_notices(bench, saboteur, test, monkeypatch):
+    must_notice(bench, saboteur, test, monkeypatch)
+
+
+@pytest.mark.parametrize(("saboteur", "test"), pairs(NOTICED_ON_A_BROKER_OF_ITS_OWN))
+def test_a_test_with_a_fault_of_the_broker_notices(private_bench, saboteur, test, monkeypatch):
+    must_notice(private_bench, saboteur, test, monkeypatch)
+
+
+def must_notice(bench, saboteur, test, monkeypatch):
     bench.make = saboteur
     monkeypatch.setattr("integration.rabbitmq.bench.SECONDS", 3.0)
     monkeypatch.setattr(test.__module__ + ".SECONDS", 3.0)
