@@ -8,10 +8,11 @@ from busbridge.runtime._handler import Handler
 from busbridge.runtime._made_up import made_up
 from busbridge.runtime._observer import Observer
 from busbridge.runtime._outcomes import PublishError, Undelivered
-from busbridge.runtime._publishing import Prepared
+from busbridge.runtime._prepared import Prepared
 from busbridge.runtime._removal import remove
+from busbridge.runtime._resources import Lifespan
 from busbridge.runtime._serve import serve
-from busbridge.runtime._service import Lifespan, Service, Subscription
+from busbridge.runtime._service import Service, Subscription
 from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, final
 
 from busbridge.contract import Registry
 from busbridge.errors import ClosedError
+from busbridge.runtime._batches import in_batches
 from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
-from busbridge.runtime._sender import BATCH, FLIGHTS, Sender
-from busbridge.runtime._service import R
+from busbridge.runtime._resources import R
+from busbridge.runtime._sender import Sender
 from busbridge.runtime._startup import joined, used_transports
 from busbridge.runtime._transports import InstalledTransports
 from busbridge.runtime._worker import Worker
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outcomes import Undelivered
-    from busbridge.runtime._publishing import Prepared
+    from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
     from busbridge.telemetry.tracing import Tracing
@@ -128,7 +127,8 @@ class Bus(Generic[R]):
             senders[name] = Sender(transport, config.publish_timeout)
             stack.push_async_callback(senders[name].close)
         prefixes = {name: transport.header_prefix for name, transport in transports.items()}
-        return Publishing(self.service, config, senders, prefixes, tracing, self._observer)
+        service = self.service
+        return Publishing(service.name, service.publishes, config, senders, prefixes, tracing, self._observer)
 
     async def _subscribe(
         self,
@@ -200,7 +200,7 @@ class Bus(Generic[R]):
         ids: list[str] = []
         failures: list[Undelivered] = []
         failed: list[Prepared] = []
-        async with aclosing(_sent(publishing, prepared)) as batches:
+        async with aclosing(in_batches(publishing, prepared)) as batches:
             async for batch, found in batches:
                 ids.extend(each.id for each in batch)
                 if found:
@@ -257,26 +257,3 @@ class Bus(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"
-
-
-async def _sent(
-    publishing: Publishing, prepared: Iterable[Prepared]
-) -> AsyncGenerator[tuple[list[Prepared], list[Undelivered]]]:
-    """Batches and what was not confirmed of them, in order, a few ahead of the one that is waited for."""
-    flights: deque[tuple[list[Prepared], asyncio.Task[list[Undelivered]]]] = deque()
-    remaining = iter(prepared)
-    try:
-        while batch := list(islice(remaining, BATCH)):
-            flights.append((batch, asyncio.create_task(publishing.send(batch))))
-            if len(flights) >= FLIGHTS:
-                first, flight = flights.popleft()
-                yield first, await flight
-            else:
-                await asyncio.sleep(0)  # lets the batch depart while the next one is encoded
-        while flights:
-            first, flight = flights.popleft()
-            yield first, await flight
-    finally:
-        for _, flight in flights:  # of a publish that was cut short: the messages are on their way, nobody waits
-            flight.cancel()
-        await asyncio.gather(*(flight for _, flight in flights), return_exceptions=True)

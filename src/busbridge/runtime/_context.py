@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, final
 from busbridge.envelope import derived_id
 from busbridge.errors import ClosedError
 from busbridge.runtime._event import event_of
-from busbridge.runtime._service import R
+from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.envelope import Event
     from busbridge.routing import SubscriptionPlan
-    from busbridge.runtime._publishing import Prepared, Publishing
+    from busbridge.runtime._prepared import Prepared
+    from busbridge.runtime._publishing import Publishing
     from busbridge.transport import Delivery, Position
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._outcomes import Undelivered
-    from busbridge.runtime._publishing import Prepared
+    from busbridge.runtime._prepared import Prepared
     from busbridge.transport import Delivery
 
 

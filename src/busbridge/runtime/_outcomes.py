@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from busbridge.contract import Contract
-    from busbridge.runtime._publishing import Prepared
+    from busbridge.runtime._prepared import Prepared
     from busbridge.transport import Entry, Outcome, Status
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from busbridge.contract import Writer
 from busbridge.envelope import Encoder, check_headers, new_id, timestamp
 from busbridge.errors import MessageRefused, UndeclaredContract
 from busbridge.runtime._outcomes import PublishError, Undelivered, undelivered
+from busbridge.runtime._prepared import Prepared
 from busbridge.telemetry import passed_on
 from busbridge.transport import Entry, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from busbridge.contract import Contract
     from busbridge.routing import Config, Destination
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._sender import Sender
-    from busbridge.runtime._service import Service
-    from busbridge.telemetry.tracing import PublishSpan, Tracing
+    from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Headers, Outcome
 
 _log = logging.getLogger("busbridge.publishing")
@@ -33,35 +33,6 @@ _CONFIRMED: Final = Status.CONFIRMED
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 """Seconds between two tries to publish a handler's consequences while a broker does not take them."""
-
-
-class Prepared:
-    """A message that was encoded, with its id and the entries that it becomes, one for each destination.
-
-    It keeps the bytes, not the message: thousands are on their way at a time, and the objects that a message is made of
-    would be visited by the garbage collector again and again, which costs as much as half of all else.
-    """
-
-    __slots__ = ("_body", "_contract", "entries", "id", "spans")
-
-    def __init__(
-        self, contract: type[Contract], body: bytes, message_id: str, entries: list[tuple[Sender, Entry]]
-    ) -> None:
-        self._contract = contract
-        self._body = body
-        self.id = message_id
-        self.entries = entries
-        self.spans: dict[str, PublishSpan] | None = None
-        """By destination, while traced."""
-
-    @property
-    def message(self) -> Contract:
-        """The message, read from what is sent. pydantic's error where the contract does not read what it wrote."""
-        return self._contract.model_validate_json(self._body)
-
-    def only(self, entries: list[tuple[Sender, Entry]]) -> Prepared:
-        """The same message with these entries alone."""
-        return Prepared(self._contract, self._body, self.id, entries)
 
 
 class _Target(NamedTuple):
@@ -82,21 +53,22 @@ class _Exit(NamedTuple):
 
 @final
 class Publishing:
-    """The publishing side of a bus."""
+    """The publishing side of a bus: of the `contracts` that a service declared."""
 
     def __init__(
         self,
-        service: Service[Any],
+        service: str,
+        contracts: Iterable[type[Contract]],
         config: Config,
         senders: Mapping[str, Sender],
         prefixes: Mapping[str, str],
         tracing: Tracing | None,
         observer: Observer | None,
     ) -> None:
-        self._service = service.name
+        self._service = service
         self._tracing = tracing
         self._observer = observer
-        self._exits = {each: _exit(each, service.name, config, senders, prefixes) for each in service.publishes}
+        self._exits = {each: _exit(each, service, config, senders, prefixes) for each in contracts}
 
     def prepare(
         self,

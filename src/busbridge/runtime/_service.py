@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, final, overload
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final, overload
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
 from busbridge.runtime._handler import check_contracts, make_handler
+from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from busbridge.runtime._context import Context
     from busbridge.runtime._handler import Fatal, Handler
+    from busbridge.runtime._resources import Lifespan
 
-R = TypeVar("R", default=None)
-"""What a service's lifespan makes and its handlers use: a database pool, an HTTP client."""
 C = TypeVar("C", bound=Contract)
 C1 = TypeVar("C1", bound=Contract)
 C2 = TypeVar("C2", bound=Contract)
 C3 = TypeVar("C3", bound=Contract)
 C4 = TypeVar("C4", bound=Contract)
-
-Lifespan: TypeAlias = "Callable[[], AbstractAsyncContextManager[R]]"
 
 
 @final

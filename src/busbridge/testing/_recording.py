@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 from busbridge.contract import Writer
 from busbridge.envelope import check_headers, derived_id, new_id
 from busbridge.runtime import Context, DeliveryInfo
-from busbridge.runtime._service import R
+from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
