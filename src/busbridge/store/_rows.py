@@ -1,0 +1,77 @@
+"""What the store's tables hold, as values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+SLOTS: Final = 16
+"""Shares that the outbox of a service is divided into, by destination and key: what several relays share out (T15)."""
+
+
+class InboxKey(NamedTuple):
+    """What makes an effect one effect (T2)."""
+
+    place: str
+    """`service.subscription/handler`."""
+    source: str
+    message_id: str
+    run: str = ""
+    """The replay run; empty for ordinary deliveries (T19)."""
+
+
+class InboxState(StrEnum):
+    """How far a message has come at one handler (T1)."""
+
+    RUNNING = "running"
+    """Counted before its handler began, since an earlier delivery of it never ended (T7)."""
+    HANDLED = "handled"
+    SCHEDULED = "scheduled"
+    """A later attempt waits among the timers."""
+    DEAD = "dead"
+
+
+class InboxRow(NamedTuple):
+    """One message at one handler."""
+
+    key: InboxKey
+    state: InboxState
+    attempt: int
+    """Attempts that have ended."""
+    crashes: int = 0
+    """Attempts that ended with their process."""
+    redrive: str = ""
+    """The redrive that brought it last; empty if none did."""
+
+
+class OutboxRow(NamedTuple):
+    """One message to one destination, committed with the effects that caused it and not confirmed yet."""
+
+    id: int
+    """In the order of insertion; 0 until inserted."""
+    slot: int
+    message_id: str
+    destination: str
+    routing_key: str
+    key: str | None
+    headers: str
+    """JSON: a list of pairs."""
+    body: bytes
+    attempts: int = 0
+
+
+class TimerRow(NamedTuple):
+    """A message that is to be handled again, or published, at a time of the database's clock."""
+
+    id: str
+    place: str
+    """`service.subscription/handler` of the handler that it goes back to."""
+    due: float
+    """Seconds since 1970 by the database's clock."""
+    attempt: int
+    """Attempts that have ended."""
+    key: str | None
+    headers: str
+    body: bytes
+    position: str = ""
+    """Where it first came from: `partition:offset`, or empty."""
