@@ -115,12 +115,9 @@ def test_a_subscription_that_its_destination_can_not_give_is_refused(
     assert problem.startswith(f"services.billing.subscriptions.pay.{key}: ")
 
 
-@pytest.mark.parametrize("key", ["store", "retry"])
-def test_a_key_of_a_coming_version_is_called_so(key: str) -> None:
-    keys = {"store": {"store": {"url": "sqlite://"}}, "retry": {}}[key]
-    subscription = {"from": "orders", "retry": {"backoff": "exponential"}} if key == "retry" else {"from": "orders"}
-    source = {**QUEUE, "services": {"billing": {**keys, "subscriptions": {"pay": subscription}}}}
-    (problem,) = told(source)
+def test_a_key_of_a_coming_version_is_called_so() -> None:
+    subscription = {"from": "orders", "retry": {"park": "true"}}
+    (problem,) = told({**QUEUE, "services": {"billing": {"subscriptions": {"pay": subscription}}}})
     assert problem.endswith(": not available in this version")
 
 

@@ -5,7 +5,9 @@ from busbridge.routing._load import Source, load, read
 from busbridge.routing._namespace import namespaced
 from busbridge.routing._reading import Reading, in_order
 from busbridge.routing._reference import Key, reference, schema
+from busbridge.routing._retry_plan import Backoff, RetryPlan
 from busbridge.routing._settings import Tls, TransportSettings
+from busbridge.routing._store_plan import StorePlan
 from busbridge.routing._topology import (
     Binding,
     Destination,
@@ -18,6 +20,7 @@ from busbridge.routing._topology import (
 )
 
 __all__ = [
+    "Backoff",
     "Binding",
     "Config",
     "Destination",
@@ -25,11 +28,13 @@ __all__ = [
     "Kind",
     "Others",
     "Reading",
+    "RetryPlan",
     "Route",
     "RouteTarget",
     "ServicePlan",
     "Source",
     "StartAt",
+    "StorePlan",
     "SubscriptionPlan",
     "Tls",
     "Topology",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from busbridge.routing._settings import TransportSettings
+    from busbridge.routing._store_plan import StorePlan
     from busbridge.routing._topology import Destination, SubscriptionPlan
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
@@ -47,6 +48,8 @@ class ServicePlan:
 
     name: str
     subscriptions: Mapping[str, SubscriptionPlan] = field(default_factory=dict[str, "SubscriptionPlan"])
+    store: StorePlan | None = None
+    """None: nothing happens exactly once."""
 
 
 @final

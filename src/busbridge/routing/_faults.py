@@ -24,7 +24,7 @@ SECRET_KEY: Final = re.compile(
 )
 """Keys whose values are never shown, in particular among a client's settings."""
 _LONGEST: Final = 60
-_LATER: Final = frozenset({"store", "backoff", "first", "max", "jitter", "delay", "delays", "park", "block"})
+_LATER: Final = frozenset({"jitter", "delay", "delays", "park", "block", "on_failure"})
 """Keys that a coming version has: better refused by name than taken for a typing error."""
 _ALLOWED: Final = {
     "int_parsing": "a whole number",

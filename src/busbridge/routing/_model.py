@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from busbridge.contract import CATALOG
+from busbridge.routing._retry_plan import Backoff
 from busbridge.routing._topology import Kind, Others, Unrouted
 from busbridge.routing._values import (
     ContractName,
@@ -210,6 +211,38 @@ class RetrySection(Section):
     attempts: Annotated[
         int, Field(ge=1, le=1000, description="Attempts of a handler before the message is a dead letter. Default: 3.")
     ] = 3
+    immediate: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description="How many of them follow at once. Default: all; with another of the keys below 3, or one less "
+            "than `attempts`.",
+        ),
+    ] = None
+    first: Annotated[
+        Duration | None,
+        Field(description="How long the first delayed attempt waits, at least. Needs a `store`. Default: 1s."),
+    ] = None
+    longest: Annotated[
+        Duration | None, Field(alias="max", description="How long any delayed attempt waits, at most. Default: 5m.")
+    ] = None
+    backoff: Annotated[
+        Backoff | None,
+        Field(
+            description="`exponential`: each delay is drawn between `first` and a limit that doubles. `fixed`: each is "
+            "`first`. Default: exponential."
+        ),
+    ] = None
+
+    def given(self, key: str) -> bool:
+        """Whether `key`, as it is written in the YAML, has a value."""
+        return getattr(self, "longest" if key == "max" else key) is not None
+
+    @property
+    def delays(self) -> bool:
+        """Whether it says how long attempts wait."""
+        return any(self.given(key) for key in ("first", "max", "backoff"))
 
 
 class SubscriptionSection(Section):
@@ -261,8 +294,39 @@ class SubscriptionSection(Section):
     retry: Annotated[RetrySection, Field(description="What happens when a handler raises.")] = RetrySection()
 
 
+class StoreSection(Section):
+    """`store:` of a service."""
+
+    url: Annotated[
+        SecretStr,
+        Field(
+            description="`sqlite:///FILE`, relative to the working directory, or `postgresql://user:password@host/name`.",
+            examples=["sqlite:///inventory.db", "postgresql://inventory@localhost/inventory"],
+        ),
+    ]
+    window: Annotated[
+        Duration | None,
+        Field(description="How long a handled message is known, so that it is not handled twice. Default: 7d."),
+    ] = None
+    upgrade: Annotated[
+        Flag | None,
+        Field(
+            description="Whether opening a bus brings the tables up to date; `busbridge store upgrade` does it by hand."
+            " Default: true for SQLite, false for PostgreSQL."
+        ),
+    ] = None
+    batch: Annotated[
+        int, Field(ge=1, le=1000, description="Messages handled in one transaction, at most. Default: 50.")
+    ] = 50
+
+
 class ServiceSection(Section):
     """One service. Empty: it only publishes."""
+
+    store: Annotated[
+        StoreSection | None,
+        Field(description="The database in which the effects of a message happen once. Default: none."),
+    ] = None
 
     subscriptions: Annotated[
         dict[Name, SubscriptionSection], Field(description="The service's subscriptions, by name.")

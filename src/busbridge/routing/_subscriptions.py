@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from busbridge.routing._bindings import bindings_of, well_formed
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
+from busbridge.routing._retries import retry_plan
 from busbridge.routing._routes import keys_routed_to
+from busbridge.routing._stores import check_window, store_plan
 from busbridge.routing._topology import Binding, Destination, Kind, Others, StartAt, SubscriptionPlan
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from busbridge.routing._config import KeyPath, Route
     from busbridge.routing._model import ServiceSection, SubscriptionSection
     from busbridge.routing._problems import Problems
+    from busbridge.routing._retry_plan import RetryPlan
 
 ONLY_FOR: Final[Mapping[str, tuple[Kind, ...]]] = {
     "match": (Kind.TOPIC,),
@@ -37,6 +40,7 @@ def services(
     """Every service; `known` are the names of all destinations, also of those with faults of their own."""
     result: dict[str, ServicePlan] = {}
     for service, section in sections.items():
+        store = None if section.store is None else store_plan(("services", service, "store"), section.store, problems)
         plans: dict[str, SubscriptionPlan] = {}
         for name, each in section.subscriptions.items():
             path = ("services", service, "subscriptions", name)
@@ -48,9 +52,28 @@ def services(
                 continue
             _check(path, each, destination, problems)
             bindings = _bindings(path, each, destination, routes, problems)
-            plans[name] = _plan(service, name, each, destination, bindings)
-        result[service] = ServicePlan(service, plans)
+            retry = _retry(path, each, destination, section, problems)
+            plans[name] = _plan(service, name, each, destination, bindings, retry)
+        if store is not None:
+            check_window(("services", service, "store"), store, plans.values(), problems)
+        result[service] = ServicePlan(service, plans, store)
     return result
+
+
+def _retry(
+    path: KeyPath,
+    section: SubscriptionSection,
+    destination: Destination,
+    service: ServiceSection,
+    problems: Problems,
+) -> RetryPlan:
+    stored = service.store is not None or problems.unread.within((*path[:2], "store"))
+    ordered = _ordered(section, destination)
+    return retry_plan((*path, "retry"), section.retry, ordered=ordered, stored=stored, problems=problems)
+
+
+def _ordered(section: SubscriptionSection, destination: Destination) -> bool:
+    return destination.ordered if section.ordered is None else section.ordered
 
 
 def _destination(
@@ -68,7 +91,12 @@ def _destination(
 
 
 def _plan(
-    service: str, name: str, section: SubscriptionSection, destination: Destination, bindings: tuple[Binding, ...]
+    service: str,
+    name: str,
+    section: SubscriptionSection,
+    destination: Destination,
+    bindings: tuple[Binding, ...],
+    retry: RetryPlan,
 ) -> SubscriptionPlan:
     default = Others.DEAD_LETTER if destination.kind is Kind.QUEUE else Others.DISCARD
     return SubscriptionPlan(
@@ -79,10 +107,10 @@ def _plan(
         concurrency=section.concurrency,
         prefetch=section.prefetch,
         start=StartAt() if section.start is None else StartAt(section.start),
-        ordered=destination.ordered if section.ordered is None else section.ordered,
+        ordered=_ordered(section, destination),
         durable=section.durable is not False,
         others=section.others or default,
-        attempts=section.retry.attempts,
+        retry=retry,
     )
 
 

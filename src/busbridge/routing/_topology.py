@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from busbridge.routing._retry_plan import RetryPlan
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
@@ -101,9 +103,14 @@ class SubscriptionPlan:
     durable: bool = True
     """False: nothing is kept for it while nobody is connected."""
     others: Others = Others.DEAD_LETTER
-    attempts: int = 3
+    retry: RetryPlan = field(default_factory=RetryPlan)
     namespace: str = ""
     """What the physical names begin with, so that several installations share a broker."""
+
+    @property
+    def attempts(self) -> int:
+        """Calls of a handler before the message is a dead letter."""
+        return self.retry.attempts
 
     @property
     def group(self) -> str:

@@ -24,6 +24,7 @@ _STAND_INS: Final[Mapping[KeyPath, str]] = {
     ("destinations", "kind"): "queue",
     ("destinations", "transport"): "unread",
     ("services", "from"): "unread",
+    ("services", "url"): "unread",
 }
 """For required keys, by section: without them an entry would go as a whole, and faults of its other keys with it."""
 

@@ -1,0 +1,62 @@
+"""The `retry` section of a subscription: attempts counted, delays refused where nothing could keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from busbridge.routing._retry_plan import Backoff, RetryPlan
+
+if TYPE_CHECKING:
+    from busbridge.routing._config import KeyPath
+    from busbridge.routing._model import RetrySection
+    from busbridge.routing._problems import Problems
+
+_IMMEDIATE: Final = 3
+_FIRST: Final = 1.0
+_LONGEST: Final = 300.0
+_DELAYS: Final = ("immediate", "first", "max", "backoff")
+"""Keys that ask for delayed attempts."""
+
+
+def retry_plan(path: KeyPath, section: RetrySection, *, ordered: bool, stored: bool, problems: Problems) -> RetryPlan:
+    """What `section`, which stands at `path`, says; all attempts follow at once unless it asks for delays.
+
+    `stored`: the service has a store, perhaps one that could not be read.
+    """
+    asked = [key for key in _DELAYS if section.given(key)]
+    if not section.delays and section.immediate in {None, section.attempts}:
+        return RetryPlan(section.attempts, section.attempts)
+    _check_place(path, asked[0], ordered=ordered, stored=stored, problems=problems)
+    first = _FIRST if section.first is None else section.first.total_seconds()
+    longest = max(_LONGEST, first) if section.longest is None else section.longest.total_seconds()
+    immediate = min(_IMMEDIATE, max(1, section.attempts - 1)) if section.immediate is None else section.immediate
+    _check_numbers(path, section, immediate, first, longest, problems)
+    backoff = section.backoff or Backoff.EXPONENTIAL
+    return RetryPlan(section.attempts, min(immediate, section.attempts), first, longest, backoff)
+
+
+def _check_place(path: KeyPath, key: str, *, ordered: bool, stored: bool, problems: Problems) -> None:
+    if ordered:
+        problem = "a delayed attempt would let later messages of its key overtake it: the subscription is ordered"
+        hint = "leave the delays out, or say `ordered: false`"
+        problems.add((*path, key), problem, hint, because=(*path[:-1], "ordered"))
+    elif not stored:
+        problem = "a delayed attempt waits in a store, and the service has none"
+        problems.add((*path, key), problem, f"add services.{path[1]}.store, or leave the delays out")
+
+
+def _check_numbers(
+    path: KeyPath, section: RetrySection, immediate: int, first: float, longest: float, problems: Problems
+) -> None:
+    attempts = (*path, "attempts")
+    if section.immediate is not None and immediate > section.attempts:
+        problem = f"found {immediate}, but there are {section.attempts} attempts"
+        problems.add((*path, "immediate"), problem, because=attempts)
+    elif immediate >= section.attempts and section.delays:
+        key = next(key for key in _DELAYS[1:] if section.given(key))
+        problem = f"none of the {section.attempts} attempts is left to be delayed"
+        problems.add((*path, key), problem, "more `attempts`, or fewer `immediate`", because=attempts)
+    if not first:
+        problems.add((*path, "first"), "it must be longer than zero")
+    if longest < first:
+        problems.add((*path, "max"), "it is shorter than `first`", because=(*path, "first"))

@@ -1,0 +1,48 @@
+"""How often, and how soon, a handler is called again after it raised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import final
+
+
+class Backoff(StrEnum):
+    """How the delays between attempts grow."""
+
+    EXPONENTIAL = "exponential"
+    """Each may be twice as long as the one before; how long it is, is drawn at random."""
+    FIXED = "fixed"
+    """All are as long as the first."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """What happens when a handler raises, until its message is a dead letter."""
+
+    attempts: int = 3
+    """Calls of the handler, the first one included."""
+    immediate: int = 3
+    """How many of them follow at once; the rest waits among the timers of the store. Never more than `attempts`."""
+    first: float = 1.0
+    """Seconds before the first delayed attempt, at least."""
+    longest: float = 300.0
+    """Seconds before any delayed attempt, at most."""
+    backoff: Backoff = Backoff.EXPONENTIAL
+
+    @property
+    def delayed(self) -> int:
+        """How many attempts wait for a timer."""
+        return self.attempts - self.immediate
+
+    def ceiling(self, number: int) -> float:
+        """Seconds that delayed attempt `number` (the first is 1) waits at most."""
+        if self.backoff is Backoff.FIXED:
+            return self.first
+        return min(self.longest, self.first * 2.0 ** min(number, 1000))
+
+    @property
+    def span(self) -> float:
+        """Seconds that all delays together may last."""
+        return sum(self.ceiling(number) for number in range(1, self.delayed + 1))

@@ -1,0 +1,121 @@
+"""The store of a service, and the attempts that wait in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from busbridge.routing import Backoff, RetryPlan, load
+from tests.routing.helpers import QUEUE, told
+
+SQLITE = {"url": "sqlite:///stock.db"}
+SECRET = "hunter2xyz"
+
+
+def with_store(store: object = None, retry: object = None, **keys: object) -> dict[str, object]:
+    subscription = {"from": "orders", "retry": retry, **keys}
+    return {**QUEUE, "services": {"stock": {"store": store, "subscriptions": {"reserve": subscription}}}}
+
+
+def retry_of(**retry: object) -> RetryPlan:
+    (plan,) = load(with_store(SQLITE, retry), environ={}).subscriptions()
+    return plan.retry
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "upgrade"),
+    [
+        ("sqlite:///stock.db", "sqlite:///stock.db", True),
+        (f"postgresql://shop:{SECRET}%40@db:5433/shop?ssl=require", "postgresql://db:5433/shop", False),
+    ],
+)
+def test_a_store_has_a_week_batches_of_fifty_and_upgrades_itself_where_it_is_a_file(
+    url: str, shown: str, *, upgrade: bool
+) -> None:
+    store = load(with_store({"url": url}), environ={}).services["stock"].store
+    assert store is not None
+    assert (store.window, store.batch, store.upgrade, store.shown) == (7 * 86400, 50, upgrade, shown)
+    assert store.url.get_secret_value() == url
+    assert SECRET not in f"{store!r} {store}"
+
+
+def test_a_service_without_a_store_has_none() -> None:
+    assert load(with_store(), environ={}).services["stock"].store is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        f"mysql://u:{SECRET}@host/db",
+        f"u:{SECRET}@host",
+        f"postgresql://u:{SECRET}@/db",
+        f"postgresql://u:{SECRET}@host",
+        f"postgresql://u:a/{SECRET}@host/db",
+        f"postgresql://u:{SECRET}@host:port/db",
+        f"postgresql://u:{SECRET}@[host/db",
+    ],
+)
+def test_a_url_that_names_no_store_is_one_fault_that_shows_no_secret(url: str) -> None:
+    (problem,) = told(with_store({"url": url}, {"first": "1s"}))
+    assert problem.startswith("services.stock.store.url: ")
+    assert SECRET not in problem
+
+
+def test_all_attempts_follow_at_once_unless_delays_are_asked_for() -> None:
+    assert retry_of(attempts=8) == RetryPlan(attempts=8, immediate=8)
+    assert retry_of(attempts=8, immediate=8) == RetryPlan(attempts=8, immediate=8)
+    assert retry_of(attempts=8, first="2s") == RetryPlan(attempts=8, immediate=3, first=2)
+    assert retry_of(attempts=3, max="1m") == RetryPlan(attempts=3, immediate=2, longest=60)
+    assert retry_of(attempts=4, immediate=1, backoff="fixed") == RetryPlan(4, 1, backoff=Backoff.FIXED)
+
+
+def test_delays_double_up_to_the_longest_or_stay_as_they_are() -> None:
+    growing = RetryPlan(attempts=5, immediate=1, first=1, longest=6)
+    assert [growing.ceiling(number) for number in range(1, 5)] == [2, 4, 6, 6]
+    assert growing.span == 18
+    assert RetryPlan(attempts=3, immediate=1, first=5, backoff=Backoff.FIXED).span == 10
+
+
+@pytest.mark.parametrize("key", ["immediate", "first", "max", "backoff"])
+def test_delays_need_a_store(key: str) -> None:
+    value = {"immediate": 1, "backoff": "fixed"}.get(key, "2s")
+    (problem,) = told(with_store(None, {key: value}))
+    place = f"services.stock.subscriptions.reserve.retry.{key}"
+    assert problem == f"{place}: a delayed attempt waits in a store, and the service has none"
+
+
+def test_delays_on_an_ordered_subscription_are_refused_since_later_messages_would_overtake() -> None:
+    source = with_store(SQLITE, {"first": "1s"})
+    source["destinations"] = {"orders": {"kind": "stream", "transport": "broker"}}
+    (problem,) = told(source)
+    assert problem.startswith("services.stock.subscriptions.reserve.retry.first: ")
+    assert "overtake" in problem
+    source["services"]["stock"]["subscriptions"]["reserve"]["ordered"] = False  # type: ignore[index]
+    load(source, environ={})
+
+
+@pytest.mark.parametrize(
+    ("retry", "place"),
+    [
+        ({"immediate": 4, "first": "1s"}, "retry.immediate"),
+        ({"immediate": 3, "first": "1s"}, "retry.first"),
+        ({"attempts": 1, "max": "1m"}, "retry.max"),
+        ({"first": "0s"}, "retry.first"),
+        ({"first": "1m", "max": "1s"}, "retry.max"),
+    ],
+)
+def test_numbers_that_contradict_each_other_are_a_fault(retry: dict[str, object], place: str) -> None:
+    (problem,) = told(with_store(SQLITE, retry))
+    assert problem.startswith(f"services.stock.subscriptions.reserve.{place}: ")
+
+
+def test_a_window_shorter_than_the_attempts_is_a_fault() -> None:
+    (problem,) = told(with_store({**SQLITE, "window": "1m"}, {"attempts": 10, "first": "1m"}))
+    assert problem.startswith("services.stock.store.window: shorter than the attempts of reserve may last")
+
+
+def test_a_store_that_can_not_be_read_is_not_told_to_be_missing() -> None:
+    (problem,) = told(with_store({"window": "1d"}, {"first": "1s"}))
+    assert problem == "services.stock.store.url: it is required, and not there"
