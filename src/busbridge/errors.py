@@ -16,6 +16,7 @@ __all__ = [
     "AccessRefused",
     "BusbridgeError",
     "ClosedError",
+    "CommitUnknown",
     "ConfigurationError",
     "ContractError",
     "Fault",
@@ -30,6 +31,10 @@ __all__ = [
     "PositionLost",
     "SourceEnded",
     "StaleDelivery",
+    "StoreContention",
+    "StoreError",
+    "StoreOutdated",
+    "StoreUnavailable",
     "TopologyMismatch",
     "TransportError",
     "Unavailable",
@@ -83,13 +88,13 @@ class ConfigurationError(BusbridgeError):
 
 
 class MissingExtra(BusbridgeError):
-    """A transport is asked for whose extra is not installed."""
+    """A transport, or the database of a store, is asked for whose extra is not installed."""
 
-    def __init__(self, scheme: str, known: Sequence[str], extra: str | None = None) -> None:
+    def __init__(self, scheme: str, known: Sequence[str], extra: str | None = None, what: str = "transport") -> None:
         self.scheme = scheme
         self.extra = extra
         remedy = f"install it: pip install 'busbridge[{extra}]'" if extra else f"known schemes: {', '.join(known)}"
-        super().__init__(f"no transport is installed for {scheme}:// ({remedy})")
+        super().__init__(f"no {what} is installed for {scheme}:// ({remedy})")
 
 
 class ContractError(BusbridgeError, TypeError):
@@ -147,6 +152,57 @@ class Unavailable(TransportError):
         self.broker = broker
         self.seconds = seconds
         super().__init__(f"{broker} could not be reached for {seconds:g} s; the last attempt said: {detail}")
+
+
+class StoreError(BusbridgeError):
+    """A statement of the store failed, for a reason that does not pass by itself. Never names the password."""
+
+    def __init__(self, database: str, detail: str) -> None:
+        self.database = database
+        self.detail = detail
+        super().__init__(f"{self._problem(database)}: {detail}")
+
+    def _problem(self, database: str) -> str:
+        return f"the store in {database} failed"
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, full, or not answering in time. It passes by itself; nothing was committed."""
+
+    def _problem(self, database: str) -> str:
+        return f"the store in {database} is unavailable"
+
+
+class CommitUnknown(StoreUnavailable):
+    """The connection went between COMMIT and its answer: everything of the transaction is there, or nothing is."""
+
+    def _problem(self, database: str) -> str:
+        return f"it is unknown whether a transaction was committed to the store in {database}"
+
+
+class StoreContention(StoreError):
+    """Another transaction was in the way: a deadlock, a serialization failure, a row that another has written first.
+
+    Nothing was committed. Doing the same again is no further attempt.
+    """
+
+    def _problem(self, database: str) -> str:
+        return f"a transaction in {database} met another one"
+
+
+class StoreOutdated(StoreError):
+    """The tables of the store are not there, or are of another version than this library's."""
+
+    def __init__(self, database: str, found: int | None, wanted: int) -> None:
+        self.found = found
+        self.wanted = wanted
+        there = "has no tables yet" if found is None else f"is of version {found}"
+        newer = found is not None and found > wanted
+        remedy = "install a newer busbridge" if newer else "run `busbridge store upgrade`"
+        super().__init__(database, f"it {there}, this busbridge works with version {wanted}: {remedy}")
+
+    def _problem(self, database: str) -> str:
+        return f"the schema of the store in {database} does not fit"
 
 
 class PositionLost(BusbridgeError):

@@ -1,1 +1,23 @@
-"""The SQL store of a service."""
+"""The SQL store of a service: inbox, outbox and timers, in one transaction with the user's own rows.
+
+It knows SQL and no messages.
+"""
+
+from busbridge.store._migrations import SchemaState
+from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
+from busbridge.store._statements import Waiting
+from busbridge.store._store import Store
+from busbridge.store._transaction import Transaction
+
+__all__ = [
+    "SLOTS",
+    "InboxKey",
+    "InboxRow",
+    "InboxState",
+    "OutboxRow",
+    "SchemaState",
+    "Store",
+    "TimerRow",
+    "Transaction",
+    "Waiting",
+]

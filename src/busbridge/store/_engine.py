@@ -1,0 +1,61 @@
+"""The engine of a store's URL."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any, Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from busbridge.errors import MissingExtra, StoreError
+from busbridge.store._inline_sqlite import use_inline_sqlite
+
+_SCHEMES: Final = ("sqlite", "postgresql")
+
+
+def parsed(url: str) -> URL:
+    """`url` as SQLAlchemy's. Raises StoreError, which shows nothing of it, where it can't be read."""
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError("an unknown place", "its url can't be read: sqlite:///FILE or postgresql://HOST/DB") from None
+    if found.get_backend_name() not in _SCHEMES:
+        raise StoreError(shown(found), f"its url is to begin with {' or '.join(f'{each}://' for each in _SCHEMES)}")
+    return found
+
+
+def shown(url: URL) -> str:
+    """The database in words, without user, password and options."""
+    if url.get_backend_name() == "sqlite":
+        return f"SQLite {url.database or 'in memory'}"
+    return URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def make_engine(url: URL, connections: int) -> AsyncEngine:
+    """An engine that has not connected yet. Raises MissingExtra where the driver is not installed."""
+    if url.get_backend_name() == "sqlite":
+        # One connection: SQLite has one writer, and each connection of `:memory:` would be a database of its own.
+        return create_async_engine(
+            url.set(drivername=use_inline_sqlite()), pool_size=1, max_overflow=0, hide_parameters=True
+        )
+    if find_spec("asyncpg") is None:
+        raise MissingExtra("postgresql", _SCHEMES, "postgresql", what="database driver")
+    return create_async_engine(
+        _for_asyncpg(url),
+        hide_parameters=True,  # an error shows no payload
+        pool_size=connections,
+        max_overflow=0,
+        pool_use_lifo=True,
+        isolation_level="READ COMMITTED",
+        connect_args={"timeout": 10, "server_settings": {"application_name": "busbridge"}},
+    )
+
+
+def _for_asyncpg(url: URL) -> URL:
+    """The same URL with asyncpg's name for what every other client calls `sslmode`."""
+    query: dict[str, Any] = dict(url.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return url.set(drivername="postgresql+asyncpg", query=query)

@@ -1,0 +1,145 @@
+"""An asyncio dialect of SQLAlchemy for SQLite that executes on the loop's thread.
+
+A statement of SQLite takes microseconds where a hop to a thread takes hundreds. What does block, the fsync of COMMIT,
+happens in a thread; a writer of another process is waited for without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
+
+from busbridge.errors import StoreError
+from busbridge.store._to_the_end import to_the_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import URL
+    from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection
+    from sqlalchemy.pool import Pool, PoolProxiedConnection
+
+T = TypeVar("T")
+
+_BUSY_SECONDS: Final = 10.0  # how long the writer of another process is waited for
+_LONGEST_PAUSE: Final = 0.05
+_FULL: Final = 2
+
+
+def use_inline_sqlite() -> str:
+    """The name of the dialect, which SQLAlchemy knows from now on."""
+    registry.register("sqlite.busbridge", __name__, InlineSQLite.__name__)
+    return "sqlite+busbridge"
+
+
+async def _at_once(function: Callable[..., T], *arguments: object) -> T:
+    """A call as the awaitable that SQLAlchemy asks for. Nothing is waited for."""
+    return function(*arguments)
+
+
+@final
+class _Cursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = ()) -> _Cursor:  # type: ignore[override]  # as sqlite3, but its own class
+        await_only(_at_once(super().execute, sql, parameters))
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> _Cursor:  # type: ignore[override]
+        await_only(_at_once(super().executemany, sql, parameters))
+        return self
+
+    async def _async_soft_close(self) -> None:
+        """What SQLAlchemy asks of an asyncio cursor: rows are read when they are asked for, so nothing is to be done."""
+
+
+@final
+class InlineConnection(sqlite3.Connection):
+    """A connection whose cursors and commits are for SQLAlchemy's greenlet; `execute` and `executemany` for anyone."""
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def commit(self) -> None:
+        if self.in_transaction:
+            await_only(to_the_end(asyncio.to_thread(super().commit)))
+
+    def close(self) -> None:
+        await_only(to_the_end(asyncio.to_thread(super().close)))  # the last one to close writes the log back
+
+    async def begin(self) -> None:
+        """Begins to write. The writer of another process is waited for; then sqlite3.OperationalError."""
+        await self._patiently("BEGIN IMMEDIATE")
+
+    async def prepare(self) -> None:
+        """Write-ahead log, and a commit that is on the disk when it returns. Raises StoreError where that fails."""
+        await self._patiently("PRAGMA journal_mode = WAL")
+        self.execute("PRAGMA synchronous = FULL")
+        (mode,) = self.execute("PRAGMA journal_mode").fetchone()
+        (synchronous,) = self.execute("PRAGMA synchronous").fetchone()
+        if mode not in {"wal", "memory"} or synchronous < _FULL:
+            raise StoreError(
+                "SQLite",
+                f"journal_mode is {mode} and synchronous is {synchronous} where wal and {_FULL} were asked for",
+            )
+
+    async def _patiently(self, sql: str) -> None:
+        end, pause = time.monotonic() + _BUSY_SECONDS, 0.001
+        while True:
+            try:
+                self.execute(sql)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@final
+class InlineSQLite(SQLiteDialect_pysqlite):
+    """The dialect. Every transaction begins as a writer, so that none fails half-way because another writes."""
+
+    driver = "busbridge"
+    is_async = True
+    has_terminate = True
+    supports_statement_cache = True
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003 - SQLAlchemy's interface
+        return AsyncAdaptedQueuePool
+
+    def create_connect_args(self, url: URL) -> ConnectArgsType:
+        arguments, options = super().create_connect_args(url)
+        ours = {
+            "factory": InlineConnection,
+            "isolation_level": None,  # transactions are begun here, not by sqlite3
+            "check_same_thread": False,  # COMMIT is in a thread
+            "timeout": 0,  # SQLite would wait on the loop
+        }
+        return arguments, {**options, **ours}
+
+    def on_connect(self) -> Callable[[DBAPIConnection], None]:
+        functions = super().on_connect()
+
+        def connected(connection: DBAPIConnection) -> None:
+            functions(connection)
+            await_only(connection.prepare())  # the factory's class
+
+        return connected
+
+    def detect_autocommit_setting(self, dbapi_conn: DBAPIConnection) -> bool:  # noqa: ARG002 - SQLAlchemy's interface
+        return False
+
+    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
+        await_only(dbapi_connection.dbapi_connection.begin())  # type: ignore[union-attr]
+
+    def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
+        sqlite3.Connection.close(dbapi_connection)  # type: ignore[arg-type]

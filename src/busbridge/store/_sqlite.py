@@ -1,0 +1,141 @@
+"""The store's statements on SQLite. They run at once, on the caller's thread."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, final
+
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
+from busbridge.store._statements import Lease, Waiting
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Sequence
+
+_READ_INBOX: Final = """
+SELECT state, attempt, crashes, redrive FROM busbridge_inbox
+WHERE place = ? AND source = ? AND message_id = ? AND run = ?"""
+_PUT_INBOX: Final = """
+INSERT INTO busbridge_inbox (place, source, message_id, run, service, state, attempt, crashes, redrive, changed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (place, source, message_id, run) DO UPDATE SET
+    state = excluded.state, attempt = excluded.attempt, crashes = excluded.crashes, redrive = excluded.redrive,
+    changed = excluded.changed"""
+_CLEAN: Final = """
+DELETE FROM busbridge_inbox WHERE rowid IN (
+    SELECT rowid FROM busbridge_inbox WHERE service = ? AND changed < ? AND state IN ('handled', 'dead')
+    ORDER BY changed LIMIT ?)"""
+
+_PUT_OUTBOX: Final = """
+INSERT INTO busbridge_outbox (service, slot, message_id, destination, routing_key, key, headers, body, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_PENDING: Final = """
+SELECT id, slot, message_id, destination, routing_key, key, headers, body, attempts FROM busbridge_outbox AS row
+WHERE service = ?1 AND NOT parked AND due <= ?2 AND slot IN ({slots}) AND NOT EXISTS (
+    SELECT 1 FROM busbridge_outbox AS held
+    WHERE held.service = ?1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
+        AND held.attempts > 0 AND (held.parked OR held.due > ?2))
+ORDER BY id LIMIT ?3"""
+_WAITING: Final = """
+SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), ? - min(CASE WHEN NOT parked THEN created END)
+FROM busbridge_outbox WHERE service = ?"""
+
+_PUT_TIMER: Final = """
+INSERT OR REPLACE INTO busbridge_timers (id, place, due, attempt, key, headers, body, position)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_DUE: Final = """
+SELECT id, place, due, attempt, key, headers, body, position FROM busbridge_timers
+WHERE place IN ({places}) AND due <= ?1 AND claimed <= ?1 ORDER BY due LIMIT ?2"""
+_CLAIM: Final = "UPDATE busbridge_timers SET owner = ?, claimed = ? WHERE id = ?"
+
+_ALIVE: Final = "INSERT OR REPLACE INTO busbridge_owners (service, owner, until) VALUES (?, ?, ?)"
+_LEASE: Final = "INSERT OR REPLACE INTO busbridge_leases (service, slot, owner, until) VALUES (?, ?, ?, ?)"
+
+
+@final
+class SQLiteStatements:
+    """See `Statements`. The process's wall clock is the database's."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def now(self) -> float:
+        return time.time()
+
+    async def savepoint(self, after: bool) -> None:  # noqa: FBT001 - see Statements
+        if after:
+            self._connection.execute("RELEASE busbridge")
+        self._connection.execute("SAVEPOINT busbridge")
+
+    async def rollback_to(self) -> None:
+        self._connection.execute("ROLLBACK TO busbridge")
+
+    async def inbox(self, keys: Sequence[InboxKey]) -> list[InboxRow]:
+        found = ((key, self._connection.execute(_READ_INBOX, key).fetchone()) for key in keys)
+        return [InboxRow(key, InboxState(row[0]), *row[1:]) for key, row in found if row is not None]
+
+    async def put_inbox(self, service: str, new: Sequence[InboxRow], known: Sequence[InboxRow]) -> bool:
+        now = time.time()
+        values = [(*row.key, service, row.state.value, *row[2:], now) for row in (*new, *known)]
+        self._connection.executemany(_PUT_INBOX, values)
+        return True  # who writes is alone from BEGIN on
+
+    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
+        now = time.time()
+        self._connection.executemany(_PUT_OUTBOX, [(service, *row[1:-1], now) for row in rows])
+
+    async def put_timers(self, rows: Sequence[TimerRow]) -> None:
+        self._connection.executemany(_PUT_TIMER, rows)
+
+    async def drop_timers(self, ids: Collection[str]) -> int:
+        return self._for_each("DELETE FROM busbridge_timers WHERE id = ?", ids)
+
+    async def pending(self, service: str, slots: Collection[int], limit: int) -> list[OutboxRow]:
+        sql = _PENDING.format(slots=", ".join(map(str, sorted(slots))))
+        return [OutboxRow(*row) for row in self._connection.execute(sql, (service, time.time(), limit))]
+
+    async def sent(self, ids: Collection[int]) -> None:
+        self._for_each("DELETE FROM busbridge_outbox WHERE id = ?", ids)
+
+    async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
+        sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
+        self._connection.execute(sql, (error, time.time() + seconds, id))
+
+    async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
+        sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, parked = true WHERE id = ?"
+        self._connection.execute(sql, (error, id))
+
+    async def waiting(self, service: str) -> Waiting:
+        return Waiting(*self._connection.execute(_WAITING, (time.time(), service)).fetchone())
+
+    async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
+        now = time.time()
+        sql = _DUE.format(places=", ".join(f"?{number}" for number in range(3, 3 + len(places))))
+        rows = [TimerRow(*row) for row in self._connection.execute(sql, (now, limit, *places))]
+        self._connection.executemany(_CLAIM, [(owner, now + seconds, row.id) for row in rows])
+        return rows
+
+    async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
+        now = time.time()
+        self._connection.execute("DELETE FROM busbridge_owners WHERE until <= ?", (now,))
+        self._connection.execute(_ALIVE, (service, owner, now + seconds))
+        sql = "SELECT owner FROM busbridge_owners WHERE service = ? ORDER BY owner"
+        return [found for (found,) in self._connection.execute(sql, (service,))]
+
+    async def leases(self, service: str) -> list[Lease]:
+        sql = "SELECT slot, owner, until FROM busbridge_leases WHERE service = ? AND until > ?"
+        return [Lease(*row) for row in self._connection.execute(sql, (service, time.time()))]
+
+    async def put_leases(self, service: str, owner: str, slots: Collection[int], seconds: float) -> None:
+        self._connection.execute("DELETE FROM busbridge_leases WHERE service = ? AND owner = ?", (service, owner))
+        until = time.time() + seconds
+        self._connection.executemany(_LEASE, [(service, slot, owner, until) for slot in slots])
+
+    async def drop_owner(self, service: str, owner: str) -> None:
+        self._connection.execute("DELETE FROM busbridge_owners WHERE service = ? AND owner = ?", (service, owner))
+
+    async def clean(self, service: str, window: float, limit: int) -> int:
+        return self._connection.execute(_CLEAN, (service, time.time() - window, limit)).rowcount
+
+    def _for_each(self, sql: str, values: Collection[Any]) -> int:
+        return self._connection.executemany(sql, [(value,) for value in values]).rowcount

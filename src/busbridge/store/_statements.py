@@ -1,0 +1,87 @@
+"""What a database has to be able to do for the store: the seam between SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, TimerRow
+
+
+class Lease(NamedTuple):
+    """Who publishes what is in one slot of the outbox, and until when."""
+
+    slot: int
+    owner: str
+    until: float
+
+
+class Waiting(NamedTuple):
+    """What is in the outbox."""
+
+    pending: int
+    """Rows that are not confirmed and not parked."""
+    parked: int
+    oldest: float | None
+    """Age in seconds of the oldest pending row."""
+
+
+class Statements(Protocol):
+    """The store's statements on one connection, in the transaction that it is in. Set-based: one call, many rows.
+
+    Raises what the driver raises.
+    """
+
+    async def now(self) -> float:
+        """Seconds since 1970 by the database's clock."""
+        ...
+
+    async def savepoint(self, after: bool) -> None:  # noqa: FBT001 - one call
+        """Sets the savepoint; `after` another one that is released first."""
+        ...
+
+    async def rollback_to(self) -> None: ...
+
+    async def inbox(self, keys: Sequence[InboxKey]) -> list[InboxRow]:
+        """The rows that are there, kept from being changed by others until the end of the transaction."""
+        ...
+
+    async def put_inbox(self, service: str, new: Sequence[InboxRow], known: Sequence[InboxRow]) -> bool:
+        """Inserts and updates. False if one of `new` has been inserted by another transaction meanwhile."""
+        ...
+
+    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None: ...
+
+    async def put_timers(self, rows: Sequence[TimerRow]) -> None: ...
+
+    async def drop_timers(self, ids: Collection[str]) -> int: ...
+
+    async def pending(self, service: str, slots: Collection[int], limit: int) -> list[OutboxRow]: ...
+
+    async def sent(self, ids: Collection[int]) -> None: ...
+
+    async def failed(self, id: int, error: str, seconds: float) -> None: ...  # noqa: A002 - the column
+
+    async def park(self, id: int, error: str) -> None: ...  # noqa: A002 - the column
+
+    async def waiting(self, service: str) -> Waiting: ...
+
+    async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]: ...
+
+    async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
+        """Keeps other calls of it out until the end of the transaction; says that `owner` lives."""
+        ...
+
+    async def leases(self, service: str) -> list[Lease]: ...
+
+    async def put_leases(self, service: str, owner: str, slots: Collection[int], seconds: float) -> None:
+        """Makes `slots`, and no other, those of `owner`."""
+        ...
+
+    async def drop_owner(self, service: str, owner: str) -> None: ...
+
+    async def clean(self, service: str, window: float, limit: int) -> int:
+        """Deletes up to `limit` inbox rows that ended longer ago than `window` seconds."""
+        ...

@@ -1,0 +1,269 @@
+"""The store of a service: opened once, used by its workers, its relay and its timers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+
+from sqlalchemy import Connection, insert
+
+from busbridge.errors import ClosedError, CommitUnknown, StoreError, StoreOutdated, StoreUnavailable
+from busbridge.store import _migrations
+from busbridge.store._engine import make_engine, parsed, shown
+from busbridge.store._failures import told
+from busbridge.store._guard import Guard
+from busbridge.store._leases import slots_for
+from busbridge.store._migrations import SchemaState
+from busbridge.store._sqlite import SQLiteStatements
+from busbridge.store._tables import outbox
+from busbridge.store._to_the_end import to_the_end
+from busbridge.store._transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from busbridge.store._rows import OutboxRow, TimerRow
+    from busbridge.store._statements import Statements, Waiting
+
+T = TypeVar("T")
+
+_CLEANED_AT_ONCE: Final = 1000
+
+
+@final
+class Store:
+    """The tables of `service` in the database at `url`: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+
+    Nothing is connected before `open`. Used by one event loop, by any number of tasks. A database that is away is
+    StoreUnavailable, and found again by the next call once it is back.
+
+    Every method but `transaction` is a transaction of its own and raises StoreUnavailable, StoreContention and
+    StoreError as the methods of `Transaction` do; `seconds` bounds each statement. At most `connections` are open
+    (PostgreSQL).
+    """
+
+    def __init__(self, url: str, service: str, *, connections: int = 20, seconds: float = 30.0) -> None:
+        location = parsed(url)
+        self.service: Final = service
+        self.database: Final = shown(location)
+        self.identity = ""
+        """What `busbridge_schema` of this database says; known once it is open."""
+        self._engine = make_engine(location, connections)
+        self._guard = Guard(self.database, seconds)
+        # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
+        self._alone = asyncio.Lock() if location.get_backend_name() == "sqlite" else None
+        self._writer: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Store of {self.service} in {self.database}{', closed' if self._closed else ''}>"
+
+    async def open(self, *, upgrade: bool) -> None:
+        """Connects and looks at the schema. Where it is old or missing: upgrades it if asked to, else StoreOutdated.
+
+        Raises StoreUnavailable where the database is away.
+        """
+        state = await self.check()
+        if upgrade and (state.found is None or state.found < state.wanted):
+            state = await self.upgrade()
+        if not state.fits:
+            raise StoreOutdated(self.database, state.found, state.wanted)
+        self.identity = state.identity
+
+    async def close(self) -> None:
+        """Closes the connections that nobody uses; one in use is closed when its transaction ends. May be repeated."""
+        self._closed = True
+        await self._engine.dispose()
+
+    async def check(self) -> SchemaState:
+        """The version of the schema. Changes nothing."""
+        return await self._in_sync(_migrations.state)
+
+    async def upgrade(self) -> SchemaState:
+        """Brings the schema to this library's version. Several processes may do it at once: one does, others wait."""
+        await self._in_sync(_migrations.upgrade)
+        return await self.check()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """A transaction that is committed at the end of the block, and rolled back if an exception leaves it.
+
+        The exception goes through as it is. CommitUnknown where the connection went between COMMIT and its answer.
+        On SQLite one transaction goes on at a time: others wait, in their order. StoreError for one inside another of
+        the same task, which would wait for itself.
+        """
+        if self._closed:
+            raise ClosedError(repr(self))
+        if self._alone is None:
+            async with self._begun() as transaction:
+                yield transaction
+            return
+        self._refuse_nested()
+        async with self._alone:
+            self._writer = asyncio.current_task()
+            try:
+                async with self._begun() as transaction:
+                    yield transaction
+            finally:
+                self._writer = None
+
+    def told(self, error: BaseException) -> StoreError | None:
+        """What an exception out of a user's statement means here; None if it came from no database.
+
+        StoreContention: the same again may succeed. StoreUnavailable: the database is away.
+        """
+        return told(error, self.database)
+
+    def insert_outbox(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
+        """Inserts through a user's own connection, in the transaction it is in. Call `refuse_other` first."""
+        if rows:
+            connection.execute(insert(outbox), [{"service": self.service, **_columns(row)} for row in rows])
+
+    def is_in(self, connection: Connection) -> bool:
+        """Whether a user's own connection is to the database of this store, by whatever name it went there."""
+        try:
+            return _migrations.state(connection).identity == self.identity
+        except Exception as error:
+            ours = told(error, self.database)
+            if ours is None:
+                raise
+            raise ours from error
+
+    async def lease(self, owner: str, seconds: float) -> frozenset[int]:
+        """The slots of the outbox that `owner` publishes for the next `seconds`.
+
+        Its own ones are renewed; free and expired ones are taken, up to a fair share of the owners that called lately.
+        What is above that share is given up in this call: nothing of it may be under way.
+        """
+
+        async def held(statements: Statements) -> frozenset[int]:
+            owners = await statements.live_owners(self.service, owner, seconds)
+            slots = slots_for(owner, owners, await statements.leases(self.service))
+            await statements.put_leases(self.service, owner, slots, seconds)
+            return slots
+
+        return await self._do(held)
+
+    async def release(self, owner: str) -> None:
+        """Gives up all slots of `owner`, so that others need not wait for their end."""
+
+        async def dropped(statements: Statements) -> None:
+            await statements.live_owners(self.service, owner, 0)
+            await statements.put_leases(self.service, owner, (), 0)
+            await statements.drop_owner(self.service, owner)
+
+        await self._do(dropped)
+
+    async def pending(self, slots: Collection[int], limit: int) -> list[OutboxRow]:
+        """Up to `limit` rows that may be published now, in the order of their ids.
+
+        A row that waits for its next try, or is parked, holds the later ones of its destination and key.
+        """
+        return await self._do(lambda statements: statements.pending(self.service, slots, limit)) if slots else []
+
+    async def sent(self, ids: Collection[int]) -> None:
+        """Deletes what the broker has confirmed."""
+        if ids:
+            await self._do(lambda statements: statements.sent(ids))
+
+    async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
+        """Counts an attempt; the next one is in `seconds`."""
+        await self._do(lambda statements: statements.failed(id, error, seconds))
+
+    async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
+        """Keeps the row from being published until someone decides."""
+        await self._do(lambda statements: statements.park(id, error))
+
+    async def waiting(self) -> Waiting:
+        """What is in the outbox of the service. Reads all of it."""
+        return await self._do(lambda statements: statements.waiting(self.service))
+
+    async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
+        """Up to `limit` due timers of `places`, earliest first: for `seconds` nobody else gets them."""
+        if not places:
+            return []
+        return await self._do(lambda statements: statements.claim_timers(places, owner, limit, seconds))
+
+    async def clean(self, window: float) -> int:
+        """Deletes the inbox rows that were handled or died longer ago than `window` seconds, and counts them.
+
+        In transactions of 1000 rows, between which others get their turn.
+        """
+        total = 0
+        while deleted := await self._do(lambda statements: statements.clean(self.service, window, _CLEANED_AT_ONCE)):
+            total += deleted
+            await asyncio.sleep(0)
+        return total
+
+    async def _do(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+        async def done(statements: Statements) -> T:
+            return await work(statements)
+
+        async with self.transaction() as transaction:
+            return await self._guard.run(done(transaction.statements))
+
+    async def _in_sync(self, work: Callable[[Connection], T]) -> T:
+        """Runs what needs a synchronous connection of SQLAlchemy's."""
+        async with self.transaction() as transaction:
+            return await self._guard.run(transaction.connection.run_sync(work))
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncGenerator[Transaction]:
+        connection, statements = await self._begin()
+        try:
+            yield Transaction(connection, statements, self._guard, self.service)
+        except BaseException:
+            await to_the_end(self._leave(connection))
+            raise
+        try:
+            await to_the_end(self._commit(connection))
+        finally:
+            await to_the_end(self._leave(connection))
+
+    async def _begin(self) -> tuple[AsyncConnection, Statements]:
+        """A connection in a new transaction.
+
+        A pooled one may have been cut since it was used last: nothing has been done yet, so a new one is tried.
+        """
+        try:
+            return await self._guard.run(self._connected())
+        except StoreUnavailable:
+            return await self._guard.run(self._connected())
+
+    async def _connected(self) -> tuple[AsyncConnection, Statements]:
+        connection = await self._engine.connect()
+        try:
+            await connection.begin()
+            return connection, await self._statements(connection)
+        except BaseException:
+            await to_the_end(self._leave(connection))
+            raise
+
+    async def _statements(self, connection: AsyncConnection) -> Statements:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        return SQLiteStatements(driver)
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        try:
+            await self._guard.run(connection.commit())
+        except StoreUnavailable as error:
+            raise CommitUnknown(self.database, error.detail) from error
+
+    async def _leave(self, connection: AsyncConnection) -> None:
+        """Rolls back what is not committed and gives the connection back; a broken one is thrown away."""
+        try:
+            await self._guard.run(connection.close())
+        except StoreError:
+            await connection.invalidate()
+
+    def _refuse_nested(self) -> None:
+        if self._writer is not None and self._writer is asyncio.current_task():
+            raise StoreError(self.database, "a transaction inside a transaction would wait for itself for ever")
+
+
+def _columns(row: OutboxRow) -> dict[str, object]:
+    columns = row._asdict()
+    return {name: columns[name] for name in columns if name not in {"id", "attempts"}}

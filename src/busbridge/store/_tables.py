@@ -1,0 +1,138 @@
+"""The tables of the store. What changes here is a new step in `_migrations`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class _Clock(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(_Clock, "postgresql")
+def _postgresql_clock(_element: _Clock, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())"
+
+
+@compiles(_Clock, "sqlite")
+def _sqlite_clock(_element: _Clock, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+metadata: Final = MetaData()
+
+schema: Final = Table(
+    "busbridge_schema",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("identity", String, nullable=False),  # made up once: whoever reads the same is in the same database
+)
+
+inbox: Final = Table(
+    "busbridge_inbox",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("run", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("redrive", Text, nullable=False),
+    Column("changed", Double, nullable=False),
+    Index("busbridge_inbox_changed", "service", "changed"),  # what cleaning walks along
+)
+
+outbox: Final = Table(
+    "busbridge_outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("service", Text, nullable=False),
+    Column("slot", SmallInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("key", Text),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False, server_default=_Clock()),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due", Double, nullable=False, server_default=text("0")),
+    Column("parked", Boolean, nullable=False, server_default=text("false")),
+    Column("error", Text),
+    sqlite_autoincrement=True,  # an id is never given twice: a late `sent` would delete another row
+)
+Index(
+    "busbridge_outbox_pending",
+    outbox.c.service,
+    outbox.c.id,
+    postgresql_where=outbox.c.parked.is_(False),
+    sqlite_where=outbox.c.parked.is_(False),
+)
+Index(  # the few rows that may hold the later ones of their key
+    "busbridge_outbox_failed",
+    outbox.c.service,
+    outbox.c.destination,
+    outbox.c.key,
+    outbox.c.id,
+    postgresql_where=outbox.c.attempts > 0,
+    sqlite_where=outbox.c.attempts > 0,
+)
+
+timers: Final = Table(
+    "busbridge_timers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("key", Text),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("owner", Text),
+    Column("claimed", Double, nullable=False, server_default=text("0")),  # until when
+    Index("busbridge_timers_due", "place", "due"),
+)
+
+owners: Final = Table(
+    "busbridge_owners",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+
+leases: Final = Table(
+    "busbridge_leases",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("until", Double, nullable=False),
+)

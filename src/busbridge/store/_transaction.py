@@ -1,0 +1,86 @@
+"""A transaction of the store: the user's statements and ours, committed together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from busbridge.errors import StoreContention
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from busbridge.store._guard import Guard
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, TimerRow
+    from busbridge.store._statements import Statements
+
+
+@final
+class Transaction:
+    """An open transaction, for one task at a time. `Store.transaction` begins and ends it.
+
+    Every method raises StoreUnavailable where the database is away, StoreContention where another transaction is in
+    the way, StoreError for anything else. After any of them the transaction can only be left.
+    """
+
+    def __init__(self, connection: AsyncConnection, statements: Statements, guard: Guard, service: str) -> None:
+        self.connection = connection
+        self.statements = statements
+        self._guard = guard
+        self._service = service
+        self._released = False
+        self._read: dict[InboxKey, InboxRow] = {}
+
+    async def savepoint(self) -> None:
+        """Marks where `rollback_to` goes back to."""
+        released, self._released = self._released, False
+        await self._guard.run(self.statements.savepoint(released))
+
+    async def release(self) -> None:
+        """Keeps what was done since `savepoint`, which ends."""
+        self._released = True  # told to the database with the next one: a round trip less for each message
+
+    async def rollback_to(self) -> None:
+        """Undoes what was done since `savepoint`, which stays. Works after a statement that failed, too."""
+        await self._guard.run(self.statements.rollback_to())
+
+    async def inbox(self, keys: Iterable[InboxKey]) -> dict[InboxKey, InboxRow]:
+        """The rows that are there. Until the end of the transaction no other can change them."""
+        rows = await self._guard.run(self.statements.inbox(sorted(set(keys))))
+        found = {row.key: row for row in rows}
+        self._read.update(found)
+        return found
+
+    async def put_inbox(self, rows: Iterable[InboxRow]) -> None:
+        """Inserts or updates, the last one where a key comes twice.
+
+        A row that `inbox` did not show must be a new one: StoreContention where another transaction has inserted it
+        meanwhile, since that one has had the same message.
+        """
+        ordered = [row for _, row in sorted({row.key: row for row in rows}.items())]
+        if not ordered:
+            return
+        new = [row for row in ordered if row.key not in self._read]
+        known = [row for row in ordered if row.key in self._read]
+        if not await self._guard.run(self.statements.put_inbox(self._service, new, known)):
+            raise StoreContention(self._guard.database, "another transaction has had the same message")
+        self._read.update((row.key, row) for row in ordered)
+
+    async def put_outbox(self, rows: Sequence[OutboxRow]) -> None:
+        """Inserts in this order, which is the order of their ids."""
+        if rows:
+            await self._guard.run(self.statements.put_outbox(self._service, rows))
+
+    async def put_timers(self, rows: Sequence[TimerRow]) -> None:
+        """Inserts; a timer of the same id is replaced, and claimed by nobody."""
+        if rows:
+            await self._guard.run(self.statements.put_timers(rows))
+
+    async def drop_timers(self, ids: Collection[str]) -> int:
+        """Deletes, and says how many were there still."""
+        return await self._guard.run(self.statements.drop_timers(ids)) if ids else 0
+
+    async def now(self) -> float:
+        """Seconds since 1970 by the database's clock; on SQLite the process's."""
+        return await self._guard.run(self.statements.now())
