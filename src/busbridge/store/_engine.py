@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from busbridge.errors import MissingExtra, StoreError
 from busbridge.store._inline_sqlite import use_inline_sqlite
+from busbridge.store._postgresql import FAILED
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
 
 _SCHEMES: Final = ("sqlite", "postgresql")
+_CONNECTED_WITHIN: Final = 10.0
 
 
 def parsed(url: str) -> URL:
@@ -33,7 +38,7 @@ def shown(url: URL) -> str:
     return URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def make_engine(url: URL, connections: int) -> AsyncEngine:
+def make_engine(url: URL, service: str, connections: int) -> AsyncEngine:
     """An engine that has not connected yet. Raises MissingExtra where the driver is not installed."""
     if url.get_backend_name() == "sqlite":
         # One connection: SQLite has one writer, and each connection of `:memory:` would be a database of its own.
@@ -42,15 +47,28 @@ def make_engine(url: URL, connections: int) -> AsyncEngine:
         )
     if find_spec("asyncpg") is None:
         raise MissingExtra("postgresql", _SCHEMES, "postgresql", what="database driver")
-    return create_async_engine(
+    engine = create_async_engine(
         _for_asyncpg(url),
         hide_parameters=True,  # an error shows no payload
         pool_size=connections,
         max_overflow=0,
         pool_use_lifo=True,
         isolation_level="READ COMMITTED",
-        connect_args={"timeout": 10, "server_settings": {"application_name": "busbridge"}},
+        connect_args={"timeout": _CONNECTED_WITHIN, "server_settings": _settings(service)},
     )
+    event.listen(engine.sync_engine, "handle_error", _remember_failure)
+    return engine
+
+
+def _settings(service: str) -> dict[str, str]:
+    """What the server is told. It ends the transaction of a machine that is gone, and with it the locks, in 90 s."""
+    keepalives = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+    return {"application_name": f"busbridge {service}", **keepalives}
+
+
+def _remember_failure(context: ExceptionContext) -> None:
+    if context.connection is not None and not context.connection.invalidated:
+        context.connection.info[FAILED] = True
 
 
 def _for_asyncpg(url: URL) -> URL:

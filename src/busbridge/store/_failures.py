@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from busbridge.errors import StoreContention, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _SQLITE: Final[dict[int, type[StoreError]]] = {
     sqlite3.SQLITE_BUSY: StoreContention,
@@ -44,9 +44,9 @@ def told(error: BaseException, database: str) -> StoreError | None:
     chain = list(_chain(error))
     for each in chain:
         if (kind := _kind(each)) is not None:
-            return kind(database, _detail(each))
+            return kind(database, _detail(chain, each))
     if any(_is_a_databases(each) for each in chain):
-        return StoreError(database, _detail(chain[-1]))
+        return StoreError(database, _detail(chain, chain[0]))
     return None
 
 
@@ -82,8 +82,8 @@ def _is_a_databases(error: BaseException) -> bool:
     return isinstance(error, (SQLAlchemyError, sqlite3.Error)) or type(error).__module__.startswith("asyncpg")
 
 
-def _detail(error: BaseException) -> str:
-    """Its first line: further ones may quote the row. SQLAlchemy's would quote statement and parameters."""
-    if isinstance(error, DBAPIError):
-        error = error.orig or error
-    return str(error).partition("\n")[0] or type(error).__name__
+def _detail(chain: Sequence[BaseException], error: BaseException) -> str:
+    """The first line of what the driver said, not SQLAlchemy, which quotes the statement. Further lines quote a row."""
+    within = chain[chain.index(error) :]
+    said = next((each for each in within if not type(each).__module__.startswith("sqlalchemy.")), error)
+    return str(said).partition("\n")[0] or type(said).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
+from busbridge.errors import StoreUnavailable
 from busbridge.store._failures import told
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ class Guard:
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`. StoreUnavailable where the time is over, else what `told` says."""
+        limit = asyncio.timeout(self._seconds)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with limit:
                 return await work
         except Exception as error:
+            if limit.expired():
+                raise StoreUnavailable(self.database, f"no answer within {self._seconds:g} s") from error
             ours = told(error, self.database)
             if ours is None or ours is error:
                 raise

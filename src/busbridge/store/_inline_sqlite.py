@@ -47,16 +47,16 @@ async def _at_once(function: Callable[..., T], *arguments: object) -> T:
 
 @final
 class _Cursor(sqlite3.Cursor):
-    def execute(self, sql: str, parameters: Any = ()) -> _Cursor:  # type: ignore[override]  # as sqlite3, but its own class
+    def execute(self, sql: str, parameters: Any = ()) -> _Cursor:
         await_only(_at_once(super().execute, sql, parameters))
         return self
 
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> _Cursor:  # type: ignore[override]
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> _Cursor:
         await_only(_at_once(super().executemany, sql, parameters))
         return self
 
     async def _async_soft_close(self) -> None:
-        """What SQLAlchemy asks of an asyncio cursor: rows are read when they are asked for, so nothing is to be done."""
+        """What SQLAlchemy asks of an asyncio cursor. Rows are read when they are asked for: nothing is to be done."""
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -9,7 +10,6 @@ from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, Tim
 from busbridge.store._statements import Lease, Waiting
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection, Sequence
 
 _READ_INBOX: Final = """
@@ -59,83 +59,98 @@ class SQLiteStatements:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    @property
+    def _open(self) -> sqlite3.Connection:
+        """The connection, in its transaction.
+
+        SQLite ends a transaction by itself after INSERT OR ROLLBACK, or when the disk is full; what is done then is
+        committed at once, statement by statement.
+        """
+        if not self._connection.in_transaction:
+            raise sqlite3.OperationalError("SQLite has rolled the transaction back, for a statement that failed in it")
+        return self._connection
+
     async def now(self) -> float:
         return time.time()
 
-    async def savepoint(self, after: bool) -> None:  # noqa: FBT001 - see Statements
-        if after:
-            self._connection.execute("RELEASE busbridge")
-        self._connection.execute("SAVEPOINT busbridge")
+    async def savepoint(self) -> None:
+        self._open.execute("SAVEPOINT busbridge")
+
+    async def release(self) -> None:
+        self._open.execute("RELEASE busbridge")
 
     async def rollback_to(self) -> None:
-        self._connection.execute("ROLLBACK TO busbridge")
+        self._open.execute("ROLLBACK TO busbridge")
+
+    async def ensure_open(self) -> None:
+        _ = self._open
 
     async def inbox(self, keys: Sequence[InboxKey]) -> list[InboxRow]:
-        found = ((key, self._connection.execute(_READ_INBOX, key).fetchone()) for key in keys)
+        found = ((key, self._open.execute(_READ_INBOX, key).fetchone()) for key in keys)
         return [InboxRow(key, InboxState(row[0]), *row[1:]) for key, row in found if row is not None]
 
     async def put_inbox(self, service: str, new: Sequence[InboxRow], known: Sequence[InboxRow]) -> bool:
         now = time.time()
         values = [(*row.key, service, row.state.value, *row[2:], now) for row in (*new, *known)]
-        self._connection.executemany(_PUT_INBOX, values)
+        self._open.executemany(_PUT_INBOX, values)
         return True  # who writes is alone from BEGIN on
 
     async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
         now = time.time()
-        self._connection.executemany(_PUT_OUTBOX, [(service, *row[1:-1], now) for row in rows])
+        self._open.executemany(_PUT_OUTBOX, [(service, *row[1:-1], now) for row in rows])
 
     async def put_timers(self, rows: Sequence[TimerRow]) -> None:
-        self._connection.executemany(_PUT_TIMER, rows)
+        self._open.executemany(_PUT_TIMER, rows)
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         return self._for_each("DELETE FROM busbridge_timers WHERE id = ?", ids)
 
     async def pending(self, service: str, slots: Collection[int], limit: int) -> list[OutboxRow]:
         sql = _PENDING.format(slots=", ".join(map(str, sorted(slots))))
-        return [OutboxRow(*row) for row in self._connection.execute(sql, (service, time.time(), limit))]
+        return [OutboxRow(*row) for row in self._open.execute(sql, (service, time.time(), limit))]
 
     async def sent(self, ids: Collection[int]) -> None:
         self._for_each("DELETE FROM busbridge_outbox WHERE id = ?", ids)
 
     async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
         sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
-        self._connection.execute(sql, (error, time.time() + seconds, id))
+        self._open.execute(sql, (error, time.time() + seconds, id))
 
     async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
         sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, parked = true WHERE id = ?"
-        self._connection.execute(sql, (error, id))
+        self._open.execute(sql, (error, id))
 
     async def waiting(self, service: str) -> Waiting:
-        return Waiting(*self._connection.execute(_WAITING, (time.time(), service)).fetchone())
+        return Waiting(*self._open.execute(_WAITING, (time.time(), service)).fetchone())
 
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
         now = time.time()
         sql = _DUE.format(places=", ".join(f"?{number}" for number in range(3, 3 + len(places))))
-        rows = [TimerRow(*row) for row in self._connection.execute(sql, (now, limit, *places))]
-        self._connection.executemany(_CLAIM, [(owner, now + seconds, row.id) for row in rows])
+        rows = [TimerRow(*row) for row in self._open.execute(sql, (now, limit, *places))]
+        self._open.executemany(_CLAIM, [(owner, now + seconds, row.id) for row in rows])
         return rows
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         now = time.time()
-        self._connection.execute("DELETE FROM busbridge_owners WHERE until <= ?", (now,))
-        self._connection.execute(_ALIVE, (service, owner, now + seconds))
+        self._open.execute("DELETE FROM busbridge_owners WHERE until <= ?", (now,))
+        self._open.execute(_ALIVE, (service, owner, now + seconds))
         sql = "SELECT owner FROM busbridge_owners WHERE service = ? ORDER BY owner"
-        return [found for (found,) in self._connection.execute(sql, (service,))]
+        return [found for (found,) in self._open.execute(sql, (service,))]
 
     async def leases(self, service: str) -> list[Lease]:
         sql = "SELECT slot, owner, until FROM busbridge_leases WHERE service = ? AND until > ?"
-        return [Lease(*row) for row in self._connection.execute(sql, (service, time.time()))]
+        return [Lease(*row) for row in self._open.execute(sql, (service, time.time()))]
 
     async def put_leases(self, service: str, owner: str, slots: Collection[int], seconds: float) -> None:
-        self._connection.execute("DELETE FROM busbridge_leases WHERE service = ? AND owner = ?", (service, owner))
+        self._open.execute("DELETE FROM busbridge_leases WHERE service = ? AND owner = ?", (service, owner))
         until = time.time() + seconds
-        self._connection.executemany(_LEASE, [(service, slot, owner, until) for slot in slots])
+        self._open.executemany(_LEASE, [(service, slot, owner, until) for slot in slots])
 
     async def drop_owner(self, service: str, owner: str) -> None:
-        self._connection.execute("DELETE FROM busbridge_owners WHERE service = ? AND owner = ?", (service, owner))
+        self._open.execute("DELETE FROM busbridge_owners WHERE service = ? AND owner = ?", (service, owner))
 
     async def clean(self, service: str, window: float, limit: int) -> int:
-        return self._connection.execute(_CLEAN, (service, time.time() - window, limit)).rowcount
+        return self._open.execute(_CLEAN, (service, time.time() - window, limit)).rowcount
 
     def _for_each(self, sql: str, values: Collection[Any]) -> int:
-        return self._connection.executemany(sql, [(value,) for value in values]).rowcount
+        return self._open.executemany(sql, [(value,) for value in values]).rowcount

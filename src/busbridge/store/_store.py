@@ -14,7 +14,7 @@ from busbridge.store._engine import make_engine, parsed, shown
 from busbridge.store._failures import told
 from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
-from busbridge.store._migrations import SchemaState
+from busbridge.store._postgresql import CLOCK, PostgreSQLStatements
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import outbox
 from busbridge.store._to_the_end import to_the_end
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from busbridge.store._migrations import SchemaState
     from busbridge.store._rows import OutboxRow, TimerRow
     from busbridge.store._statements import Statements, Waiting
 
 T = TypeVar("T")
 
 _CLEANED_AT_ONCE: Final = 1000
+_LEFT_WITHIN: Final = 5.0  # how long a ROLLBACK may take before the connection is cut, which does the same
 
 
 @final
@@ -51,8 +53,9 @@ class Store:
         self.database: Final = shown(location)
         self.identity = ""
         """What `busbridge_schema` of this database says; known once it is open."""
-        self._engine = make_engine(location, connections)
+        self._engine = make_engine(location, service, connections)
         self._guard = Guard(self.database, seconds)
+        self._leaving = Guard(self.database, min(seconds, _LEFT_WITHIN))
         # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
         self._alone = asyncio.Lock() if location.get_backend_name() == "sqlite" else None
         self._writer: asyncio.Task[Any] | None = None
@@ -215,10 +218,7 @@ class Store:
         connection, statements = await self._begin()
         try:
             yield Transaction(connection, statements, self._guard, self.service)
-        except BaseException:
-            await to_the_end(self._leave(connection))
-            raise
-        try:
+            await self._guard.run(statements.ensure_open())
             await to_the_end(self._commit(connection))
         finally:
             await to_the_end(self._leave(connection))
@@ -230,7 +230,9 @@ class Store:
         """
         try:
             return await self._guard.run(self._connected())
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise
             return await self._guard.run(self._connected())
 
     async def _connected(self) -> tuple[AsyncConnection, Statements]:
@@ -243,8 +245,13 @@ class Store:
             raise
 
     async def _statements(self, connection: AsyncConnection) -> Statements:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        return SQLiteStatements(driver)
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        if self._alone is not None:
+            return SQLiteStatements(driver)
+        # Through SQLAlchemy, which sends BEGIN with the first statement and knows of no other way.
+        clock = await connection.exec_driver_sql(CLOCK)
+        return PostgreSQLStatements(driver, raw.info, clock.scalar_one())
 
     async def _commit(self, connection: AsyncConnection) -> None:
         try:
@@ -253,11 +260,12 @@ class Store:
             raise CommitUnknown(self.database, error.detail) from error
 
     async def _leave(self, connection: AsyncConnection) -> None:
-        """Rolls back what is not committed and gives the connection back; a broken one is thrown away."""
+        """Rolls back what is not committed and gives the connection back; one that does not answer is thrown away."""
         try:
-            await self._guard.run(connection.close())
+            await self._leaving.run(connection.close())
         except StoreError:
             await connection.invalidate()
+            await connection.close()
 
     def _refuse_nested(self) -> None:
         if self._writer is not None and self._writer is asyncio.current_task():

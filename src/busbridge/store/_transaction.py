@@ -29,17 +29,18 @@ class Transaction:
         self.statements = statements
         self._guard = guard
         self._service = service
-        self._released = False
         self._read: dict[InboxKey, InboxRow] = {}
 
     async def savepoint(self) -> None:
         """Marks where `rollback_to` goes back to."""
-        released, self._released = self._released, False
-        await self._guard.run(self.statements.savepoint(released))
+        await self._guard.run(self.statements.savepoint())
 
     async def release(self) -> None:
-        """Keeps what was done since `savepoint`, which ends."""
-        self._released = True  # told to the database with the next one: a round trip less for each message
+        """Keeps what was done since `savepoint`, which ends.
+
+        StoreError where a statement failed meanwhile that nothing can be committed after, and was not rolled back.
+        """
+        await self._guard.run(self.statements.release())
 
     async def rollback_to(self) -> None:
         """Undoes what was done since `savepoint`, which stays. Works after a statement that failed, too."""
