@@ -160,12 +160,14 @@ class Store:
 
         await self._do(dropped)
 
-    async def pending(self, slots: Collection[int], limit: int) -> list[OutboxRow]:
-        """Up to `limit` rows that may be published now, in the order of their ids.
+    async def pending(self, slots: Collection[int], limit: int, without: Collection[str] = ()) -> list[OutboxRow]:
+        """Up to `limit` rows that may be published now, in the order of their ids; none for destinations in `without`.
 
         A row that waits for its next try, or is parked, holds the later ones of its destination and key.
         """
-        return await self._do(lambda statements: statements.pending(self.service, slots, limit)) if slots else []
+        if not slots:
+            return []
+        return await self._do(lambda statements: statements.pending(self.service, slots, limit, without))
 
     async def sent(self, ids: Collection[int]) -> None:
         """Deletes what the broker has confirmed."""
