@@ -46,7 +46,8 @@ SELECT *, $8
 FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])"""
 _PENDING: Final = """
 SELECT id, slot, message_id, destination, routing_key, key, headers, body, attempts FROM busbridge_outbox AS row
-WHERE service = $1 AND NOT parked AND due <= $4::float8 AND slot = ANY ($2::smallint[]) AND NOT EXISTS (
+WHERE service = $1 AND NOT parked AND due <= $4::float8 AND slot = ANY ($2::smallint[])
+    AND destination <> ALL ($5::text[]) AND NOT EXISTS (
     SELECT 1 FROM busbridge_outbox AS held
     WHERE held.service = $1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
         AND held.attempts > 0 AND (held.parked OR held.due > $4::float8))
@@ -140,8 +141,10 @@ class PostgreSQLStatements:
     async def drop_timers(self, ids: Collection[str]) -> int:
         return await self._count("DELETE FROM busbridge_timers WHERE id = ANY ($1::text[])", list(ids))
 
-    async def pending(self, service: str, slots: Collection[int], limit: int) -> list[OutboxRow]:
-        rows = await self._connection.fetch(_PENDING, service, list(slots), limit, await self.now())
+    async def pending(
+        self, service: str, slots: Collection[int], limit: int, without: Collection[str]
+    ) -> list[OutboxRow]:
+        rows = await self._connection.fetch(_PENDING, service, list(slots), limit, await self.now(), list(without))
         return [OutboxRow(*row) for row in rows]
 
     async def sent(self, ids: Collection[int]) -> None:

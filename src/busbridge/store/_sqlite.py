@@ -31,7 +31,8 @@ INSERT INTO busbridge_outbox (service, slot, message_id, destination, routing_ke
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PENDING: Final = """
 SELECT id, slot, message_id, destination, routing_key, key, headers, body, attempts FROM busbridge_outbox AS row
-WHERE service = ?1 AND NOT parked AND due <= ?2 AND slot IN ({slots}) AND NOT EXISTS (
+WHERE service = ?1 AND NOT parked AND due <= ?2 AND slot IN ({slots})
+    AND destination NOT IN ({without}) AND NOT EXISTS (
     SELECT 1 FROM busbridge_outbox AS held
     WHERE held.service = ?1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
         AND held.attempts > 0 AND (held.parked OR held.due > ?2))
@@ -105,9 +106,12 @@ class SQLiteStatements:
     async def drop_timers(self, ids: Collection[str]) -> int:
         return self._for_each("DELETE FROM busbridge_timers WHERE id = ?", ids)
 
-    async def pending(self, service: str, slots: Collection[int], limit: int) -> list[OutboxRow]:
-        sql = _PENDING.format(slots=", ".join(map(str, sorted(slots))))
-        return [OutboxRow(*row) for row in self._open.execute(sql, (service, time.time(), limit))]
+    async def pending(
+        self, service: str, slots: Collection[int], limit: int, without: Collection[str]
+    ) -> list[OutboxRow]:
+        unwanted = ", ".join(f"?{number}" for number in range(4, 4 + len(without)))
+        sql = _PENDING.format(slots=", ".join(map(str, sorted(slots))), without=unwanted)
+        return [OutboxRow(*row) for row in self._open.execute(sql, (service, time.time(), limit, *without))]
 
     async def sent(self, ids: Collection[int]) -> None:
         self._for_each("DELETE FROM busbridge_outbox WHERE id = ?", ids)
