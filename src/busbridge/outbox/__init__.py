@@ -1,0 +1,34 @@
+"""What happens exactly once: which deliveries are new, what is published with a transaction, what is tried again later.
+
+It knows messages and the store, and no handlers.
+"""
+
+from busbridge.outbox._decide import CRASHES, Action, Arrival, Decision, decide
+from busbridge.outbox._flight import Exit, Sends
+from busbridge.outbox._outage import Outage
+from busbridge.outbox._relay import Relay
+from busbridge.outbox._rows import Outgoing, dead_letter_place, to_dead_letter, to_outbox, to_timer
+from busbridge.outbox._seams import reached
+from busbridge.outbox._table import decision_table
+from busbridge.outbox._timers import TimerDelivery, TimerSource
+
+__all__ = [
+    "CRASHES",
+    "Action",
+    "Arrival",
+    "Decision",
+    "Exit",
+    "Outage",
+    "Outgoing",
+    "Relay",
+    "Sends",
+    "TimerDelivery",
+    "TimerSource",
+    "dead_letter_place",
+    "decide",
+    "decision_table",
+    "reached",
+    "to_dead_letter",
+    "to_outbox",
+    "to_timer",
+]

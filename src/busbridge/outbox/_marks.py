@@ -1,0 +1,68 @@
+"""What became of published rows, on its way into the database: kept until it is written, however long that takes."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+if TYPE_CHECKING:
+    from busbridge.store import OutboxRow, Store
+
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 60.0
+"""Seconds before a row that was not confirmed is tried again."""
+_LONGEST_TEXT: Final = 1000
+
+
+class _Trouble(NamedTuple):
+    row: OutboxRow
+    error: str
+    seconds: float | None
+    """Until the next try; None: there is none."""
+
+
+@final
+class Marks:
+    """Written by one task at a time. Writing the same twice does no harm, so a failure leaves all of it for later."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sent: list[int] = []
+        self._troubles: list[_Trouble] = []
+
+    def sent(self, row: OutboxRow) -> None:
+        """The broker owns it."""
+        self._sent.append(row.id)
+
+    def failed(self, row: OutboxRow, error: BaseException | None) -> None:
+        """It is tried again, later each time."""
+        longest = min(_FIRST_DELAY * 2.0 ** min(row.attempts, 30), _LONGEST_DELAY)
+        delay = random.uniform(0.5, 1.0) * longest  # noqa: S311 - jitter
+        self._troubles.append(_Trouble(row, _words(error), delay))
+
+    def refused(self, row: OutboxRow, error: BaseException | None) -> None:
+        """It is not tried again until somebody decides."""
+        self._troubles.append(_Trouble(row, _words(error), None))
+
+    async def write(self) -> None:
+        """Writes what there is. Raises StoreError."""
+        if sent := tuple(self._sent):
+            await self._store.sent(sent)
+            del self._sent[: len(sent)]
+        while self._troubles:
+            await self._write(self._troubles[0])
+            del self._troubles[0]
+
+    async def _write(self, trouble: _Trouble) -> None:
+        if trouble.seconds is None:
+            await self._store.park(trouble.row.id, trouble.error)
+        else:
+            await self._store.failed(trouble.row.id, trouble.error, trouble.seconds)
+
+    def __len__(self) -> int:
+        return len(self._sent) + len(self._troubles)
+
+
+def _words(error: BaseException | None) -> str:
+    words = f"{type(error).__name__}: {error}" if error else "not confirmed"
+    return words.encode(errors="backslashreplace").decode()[:_LONGEST_TEXT]
