@@ -1,0 +1,89 @@
+"""The process that is killed: a service whose handler inserts a row and publishes a message.
+
+`python -m integration.effects.child '{"config": …}'` serves until SIGTERM, or until it reaches the seam that it is to
+die at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from busbridge import Context, Service
+from busbridge.outbox import _seams
+from busbridge.runtime import serve
+from integration.effects import saboteurs
+from integration.effects.contracts import Booked, Ordered
+
+EFFECT = text("INSERT INTO effects (order_id) VALUES (:order_id)")
+
+
+@dataclass(frozen=True)
+class Job:
+    service: str
+    config: dict[str, Any]
+    calls: str
+    """A file that gets a line for each call of the handler, which no transaction takes back."""
+    seam: str = ""
+    """Where to die; nowhere if empty."""
+    nth: int = 1
+    """At which time."""
+    saboteur: str = ""
+
+
+class Trouble(Exception):
+    """What an attempt fails with that is to fail."""
+
+
+def worker(job: Job) -> Service[None]:
+    service = Service(job.service, publishes=[Booked])
+    calls = Path(job.calls).open("a", buffering=1, encoding="ascii")  # noqa: SIM115 - until the process ends
+
+    @service.subscription("work").handles(Ordered)
+    async def work(order: Ordered, context: Context) -> None:
+        calls.write(f"{order.order_id}\n")
+        await context.connection.execute(EFFECT, {"order_id": order.order_id})
+        context.publish(Booked(order_id=order.order_id))
+        await asyncio.sleep(order.seconds)
+        if context.delivery.attempt <= order.failures:
+            raise Trouble(order.order_id)
+
+    return service
+
+
+def die_at(seam: str, nth: int) -> None:
+    """From now on the process is killed when it reaches `seam` the `nth` time."""
+    left = nth
+
+    def count(name: str) -> None:
+        nonlocal left
+        left -= name == seam
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _seams.hook = count
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    job = Job(**json.loads(sys.argv[1]))
+    if job.seam:
+        die_at(job.seam, job.nth)
+    with ExitStack() as stack:
+        if job.saboteur:
+            stack.enter_context(getattr(saboteurs, job.saboteur)())
+        asyncio.run(serve([worker(job)], job.config))
+
+
+if __name__ == "__main__":
+    main()
