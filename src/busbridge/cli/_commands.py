@@ -1,5 +1,7 @@
 """What the commands do. Imported when one runs, so that `--help` and `version` are quick."""
 
+# ruff: noqa: PLC0415 - SQLAlchemy is imported where a store is asked for
+
 from __future__ import annotations
 
 import asyncio
@@ -67,6 +69,20 @@ def show(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Prints the table of flows."""
     services = find_services(targets)
     Console().print(flow_table(flows(load(*_files(files)), services)))
+
+
+def upgrade_store(targets: Sequence[str], files: Sequence[Path]) -> None:
+    """Brings the stores up to date and says so; typer.Exit with 1 where one could not be."""
+    from busbridge.cli import _stores
+
+    _stores.upgrade(targets, load(*_files(files)))
+
+
+def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
+    """Says whether the stores fit; typer.Exit with 1 where one does not."""
+    from busbridge.cli import _stores
+
+    _stores.check(targets, load(*_files(files)))
 
 
 def contracts(targets: Sequence[str], output: Path, files: Sequence[Path]) -> None:

@@ -21,6 +21,11 @@ _app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_store = typer.Typer(
+    help="The tables of the services' stores: bring them up to date, check them.", no_args_is_help=True
+)
+_app.add_typer(_store, name="store")
+
 _SERVICES_HELP = "Services, as shop.billing:billing."
 _Targets = Annotated[list[str] | None, typer.Argument(metavar="[MODULE:SERVICE...]", help=_SERVICES_HELP)]
 _Files = Annotated[
@@ -64,6 +69,22 @@ def show(targets: _Targets = None, config: _Files = None) -> None:
     from busbridge.cli import _commands
 
     _commands.show(targets or (), config or ())
+
+
+@_store.command("upgrade")
+def upgrade_store(targets: _Targets = None, config: _Files = None) -> None:
+    """Create the tables or bring them to this version. Safe to run in several places at once."""
+    from busbridge.cli import _commands
+
+    _commands.upgrade_store(targets or (), config or ())
+
+
+@_store.command("check")
+def check_store(targets: _Targets = None, config: _Files = None) -> None:
+    """Tell the version of the tables, and whether this version works with it. Changes nothing."""
+    from busbridge.cli import _commands
+
+    _commands.check_store(targets or (), config or ())
 
 
 @_app.command()

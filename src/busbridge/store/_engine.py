@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, event, make_url
@@ -36,6 +37,12 @@ def shown(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return f"SQLite {url.database or 'in memory'}"
     return URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a database that is one."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+    return Path(str(url.database)) if is_file else None
 
 
 def make_engine(url: URL, service: str, connections: int) -> AsyncEngine:

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, insert
 
 from busbridge.errors import ClosedError, CommitUnknown, StoreError, StoreOutdated, StoreUnavailable
 from busbridge.store import _migrations
-from busbridge.store._engine import make_engine, parsed, shown
+from busbridge.store._engine import file_of, make_engine, parsed, shown
 from busbridge.store._failures import told
 from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
+from busbridge.store._migrations import SchemaState
 from busbridge.store._postgresql import CLOCK, PostgreSQLStatements
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import outbox
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from busbridge.store._migrations import SchemaState
     from busbridge.store._rows import OutboxRow, TimerRow
     from busbridge.store._statements import Statements, Waiting
 
@@ -58,6 +58,7 @@ class Store:
         self._leaving = Guard(self.database, min(seconds, _LEFT_WITHIN))
         # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
         self._alone = asyncio.Lock() if location.get_backend_name() == "sqlite" else None
+        self._file = file_of(location)
         self._writer: asyncio.Task[Any] | None = None
         self._closed = False
 
@@ -82,7 +83,9 @@ class Store:
         await self._engine.dispose()
 
     async def check(self) -> SchemaState:
-        """The version of the schema. Changes nothing."""
+        """The version of the schema. Changes nothing, and creates no file."""
+        if self._file is not None and not self._file.exists():
+            return SchemaState(None)
         return await self._in_sync(_migrations.state)
 
     async def upgrade(self) -> SchemaState:

@@ -1,0 +1,76 @@
+"""What `busbridge store` does: the tables of the services' stores, looked at and brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import typer
+
+from busbridge.cli._services import find_services
+from busbridge.errors import StoreError, StoreOutdated
+from busbridge.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from busbridge.routing import Config
+    from busbridge.store import SchemaState
+
+
+def upgrade(targets: Sequence[str], config: Config) -> None:
+    """Upgrades every store and says what was done; then typer.Exit with 1 if one could not be."""
+    _each(targets, config, _upgraded)
+
+
+def check(targets: Sequence[str], config: Config) -> None:
+    """Says of every store whether it fits, and changes none; then typer.Exit with 1 if one does not."""
+    _each(targets, config, _checked)
+
+
+async def _upgraded(store: Store) -> str:
+    before = await store.check()
+    after = await store.upgrade()
+    _refuse_what_does_not_fit(store, after)
+    done = "nothing to do" if before.fits else f"upgraded from {'nothing' if before.found is None else before.found}"
+    return f"version {after.found}, {done}"
+
+
+async def _checked(store: Store) -> str:
+    state = await store.check()
+    _refuse_what_does_not_fit(store, state)
+    return f"version {state.found}, fine"
+
+
+def _refuse_what_does_not_fit(store: Store, state: SchemaState) -> None:
+    if not state.fits:
+        raise StoreOutdated(store.database, state.found, state.wanted)
+
+
+def _each(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:
+    """One after another, and none left out because another failed."""
+    failures = [store for store in _stores(targets, config) if not asyncio.run(_told(store, work))]
+    if failures:
+        raise typer.Exit(1)
+
+
+async def _told(store: Store, work: Callable[[Store], Awaitable[str]]) -> bool:
+    try:
+        typer.echo(f"{store.service}: {store.database}: {await work(store)}")
+    except StoreError as error:
+        typer.echo(f"{store.service}: {error}", err=True)
+        return False
+    else:
+        return True
+    finally:
+        await store.close()
+
+
+def _stores(targets: Sequence[str], config: Config) -> list[Store]:
+    """The stores of the services that `targets` name; of all if it names none."""
+    names = [service.name for service in find_services(targets)] or list(config.services)
+    plans = {name: plan.store for name, plan in config.services.items() if plan.store is not None}
+    without = [name for name in names if name not in plans] if targets else []
+    if without or not plans:
+        raise typer.BadParameter(f"{', '.join(without) or 'no service'} has {'no' if without else 'a'} store")
+    return [Store(plans[name].url.get_secret_value(), name) for name in names if name in plans]
