@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TransportError,
         Unavailable,
         UndeclaredContract,
+        UnreadableMessage,
     )
     from busbridge.routing import Config, load
     from busbridge.runtime import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
         MemoryTransports,
         PublishError,
         Service,
+        StreamMessage,
+        StreamReader,
         Subscription,
         Undelivered,
     )
@@ -64,12 +67,15 @@ __all__ = [
     "Registry",
     "Service",
     "StaleDelivery",
+    "StreamMessage",
+    "StreamReader",
     "Subscription",
     "TopologyMismatch",
     "TransportError",
     "Unavailable",
     "UndeclaredContract",
     "Undelivered",
+    "UnreadableMessage",
     "load",
 ]
 
@@ -87,6 +93,8 @@ if not TYPE_CHECKING:
             "MemoryTransports",
             "PublishError",
             "Service",
+            "StreamMessage",
+            "StreamReader",
             "Subscription",
             "Undelivered",
         },
@@ -108,6 +116,7 @@ if not TYPE_CHECKING:
             "TransportError",
             "Unavailable",
             "UndeclaredContract",
+            "UnreadableMessage",
         },
     }
 

@@ -41,6 +41,7 @@ __all__ = [
     "UndeclaredContract",
     "UnknownContract",
     "UnknownVersion",
+    "UnreadableMessage",
 ]
 
 
@@ -206,19 +207,25 @@ class StoreOutdated(StoreError):
 
 
 class PositionLost(BusbridgeError):
-    """The position a subscription had reached is no longer in the stream. It stops until the operator chooses."""
+    """The position a subscription had reached is no longer in the stream. It stops until the operator chooses.
 
-    def __init__(self, subscription: str, stream: str, partition: int, committed: int, low: int, high: int) -> None:
+    The same for one who reads without a subscription: then `subscription` is None.
+    """
+
+    def __init__(
+        self, subscription: str | None, stream: str, partition: int, committed: int, low: int, high: int
+    ) -> None:
         self.subscription = subscription
         self.stream = stream
         self.partition = partition
         self.committed = committed
         self.low = low
         self.high = high
+        who = f"subscription {subscription!r} had reached" if subscription else "reading goes on at"
+        remedy = "Decide where to go on" + (" and commit that offset for the group" if subscription else "")
         super().__init__(
-            f"subscription {subscription!r} had reached offset {committed} of {stream}[{partition}], "
-            f"but the log holds {low} to {high}: what lies between would be skipped in silence. "
-            f"Decide where to go on and commit that offset for the group"
+            f"{who} offset {committed} of {stream}[{partition}], "
+            f"but the log holds {low} to {high}: what lies between would be skipped in silence. {remedy}"
         )
 
 
@@ -288,6 +295,19 @@ class NotHandled(BusbridgeError):
         self.name = name
         self.subscription = subscription
         super().__init__(f"subscription {subscription!r} has no handler for {name!r}")
+
+
+class UnreadableMessage(BusbridgeError):
+    """A message of a stream that is read can't be read as the contract asked for. `__cause__` is one of those above."""
+
+    def __init__(self, destination: str, partition: int, offset: int, detail: str) -> None:
+        self.destination = destination
+        self.partition = partition
+        self.offset = offset
+        super().__init__(
+            f"offset {offset} of {destination}[{partition}] can't be read: {detail} "
+            f'(on_invalid="skip" passes over such messages)'
+        )
 
 
 # Endings: closed by you, ended by the peer or by a drain, or stale.

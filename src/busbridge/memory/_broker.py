@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from busbridge.errors import MessageRefused
+from busbridge.errors import MessageRefused, TopologyMismatch
 from busbridge.memory._destinations import Destinations, expired_of
+from busbridge.memory._history import MemoryHistory
 from busbridge.memory._mailbox import Mailbox
 from busbridge.memory._source import MemorySource
 from busbridge.memory._stored import Stored, refusal
+from busbridge.memory._stream import Log
 from busbridge.memory._topic import Topic
 from busbridge.routing import Kind, Unrouted
 from busbridge.transport import CONFIRMED, Outcome, Position, Status
@@ -17,8 +19,8 @@ from busbridge.transport import CONFIRMED, Outcome, Position, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from busbridge.routing import Destination, SubscriptionPlan, Topology
-    from busbridge.transport import Entry, Headers
+    from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology
+    from busbridge.transport import Entry, Headers, Until
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The longest body that is taken: RabbitMQ's own default."""
@@ -112,6 +114,13 @@ class MemoryBroker:
         source = MemorySource(plan, prefetch, lambda source: place.join(source, bury), left)
         self._sources.add(source)
         return source
+
+    def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
+        """A stream from its start to its end, for a reader of its own. TopologyMismatch where there is none."""
+        log = self._destinations.get(destination)
+        if not isinstance(log, Log):
+            raise TopologyMismatch(f"stream {destination.physical!r}", ["it does not exist"])
+        return MemoryHistory(log, start, until)
 
     def __repr__(self) -> str:
         return f"<MemoryBroker, {len(self._sources)} sources, {self.outstanding} outstanding>"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from busbridge.memory._group import Group
+    from busbridge.memory._history import MemoryHistory
     from busbridge.memory._stored import Stored
 
 DEFAULT_PARTITIONS = 4
@@ -68,6 +69,7 @@ class Log:
         self.name = name
         self.partitions = [Partition() for _ in range(partitions or DEFAULT_PARTITIONS)]
         self.groups: dict[str, Group] = {}
+        self.readers: set[MemoryHistory] = set()
         self.total = 0
         self._now = now
         self._retention = retention
@@ -85,6 +87,8 @@ class Log:
         self.total += 1
         for group in self.groups.values():
             group.published(index)
+        for reader in tuple(self.readers):  # a copy: one that is collected leaves by itself
+            reader.wake()
         return index, partition.end - 1
 
     def add(self, group: Group) -> Group:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final, final
+from weakref import WeakSet
 
 from busbridge.errors import ClosedError, Fault, Location
 from busbridge.memory._broker import MemoryBroker
@@ -13,9 +14,10 @@ from busbridge.transport import Capabilities
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from busbridge.memory._history import MemoryHistory
     from busbridge.memory._source import MemorySource
-    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
-    from busbridge.transport import Entry, Outcome
+    from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
+    from busbridge.transport import Entry, Outcome, Until
 
 _TURN: Final = 256
 """Entries published between two turns of the event loop, so that a publisher that never waits starves nobody."""
@@ -46,6 +48,7 @@ class MemoryTransport:
         self.broker = broker or MemoryBroker()
         self._name = settings.name
         self._sources: list[MemorySource] = []
+        self._histories: WeakSet[MemoryHistory] = WeakSet()
         self._since_turn = 0
         self._closed = False
 
@@ -86,9 +89,18 @@ class MemoryTransport:
         self._sources.append(source)
         return source
 
+    async def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
+        """As `Replayable.read`."""
+        self._check_open()
+        history = self.broker.read(destination, start, until)
+        self._histories.add(history)
+        return history
+
     async def close(self) -> None:
         """As `Transport.close`."""
         self._closed = True
+        for history in list(self._histories):
+            await history.close()
         while self._sources:
             await self._sources.pop().close()
 

@@ -9,6 +9,7 @@ from busbridge.runtime._made_up import made_up
 from busbridge.runtime._observer import Observer
 from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._prepared import Prepared
+from busbridge.runtime._read import StreamMessage, StreamReader
 from busbridge.runtime._removal import remove
 from busbridge.runtime._resources import Lifespan
 from busbridge.runtime._serve import serve
@@ -31,6 +32,8 @@ __all__ = [
     "Prepared",
     "PublishError",
     "Service",
+    "StreamMessage",
+    "StreamReader",
     "Subscription",
     "Transports",
     "Undelivered",

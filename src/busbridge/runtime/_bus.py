@@ -14,6 +14,7 @@ from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
+from busbridge.runtime._read_streams import Streams
 from busbridge.runtime._resources import R
 from busbridge.runtime._sender import Sender
 from busbridge.runtime._startup import joined, used_transports
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outcomes import Undelivered
     from busbridge.runtime._prepared import Prepared
+    from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Transport
+    from busbridge.transport import Transport, Until
 
 _THREADS: Final = 32
 """Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
@@ -73,6 +75,7 @@ class Bus(Generic[R]):
         self._state = "new"
         self._workers: dict[str, Worker] = {}
         self._publishing: Publishing | None = None
+        self._streams: Streams | None = None
         self._resources: Any = None
 
     async def __aenter__(self) -> Self:
@@ -104,6 +107,8 @@ class Bus(Generic[R]):
         resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
         self._resources = resources
         transports = await self._connect(stack, config)
+        self._streams = Streams(self.service, config, self._transports, transports)
+        stack.push_async_callback(self._streams.close)
         tracing = detect()
         self._publishing = self._publishing_through(stack, config, transports, tracing)
         if self._consume:
@@ -219,6 +224,33 @@ class Bus(Generic[R]):
         failures = await self._open_publishing().send(prepared)
         if failures:
             raise PublishError(failures, prepared)
+
+    def read(
+        self,
+        destination: str,
+        contract: type[C],
+        *,
+        start: Start = "earliest",
+        until: Until = "now",
+        on_invalid: OnInvalid = "raise",
+    ) -> StreamReader[C]:
+        """Messages of one contract in a stream, without a subscription: `async for each in bus.read("log", Placed)`.
+
+        No consumer group, nothing committed or settled, nothing left on the broker. The stream may be any of the
+        configuration's. Older versions are lifted to `contract`; messages of other contracts are passed over.
+
+        `start`: `earliest`, `latest`, an offset in every partition, or a time with its offset from UTC. `until`: `now`,
+        the end the stream has when the first message is asked for; a time, for what was published before it and is
+        there by then; None, to go on with what is published next. `on_invalid`: whether a message that can't be read
+        is raised, as UnreadableMessage, or skipped.
+
+        Raises ClosedError while the bus is not open; ConfigurationError for what is no stream, or one of a transport
+        that is not `replayable`; ValueError. Reading raises PositionLost where messages that come next are gone from
+        the stream, TopologyMismatch where it does not exist, AccessRefused, Unavailable.
+        """
+        if self._state != "open" or self._streams is None:
+            raise ClosedError(repr(self))
+        return self._streams.reader(destination, contract, start, until, on_invalid)
 
     async def serve(self) -> None:
         """Waits until it is cancelled. Raises what stopped a subscription, if one can't go on."""

@@ -9,11 +9,13 @@ from busbridge.envelope import Event, decode, new_id
 from busbridge.errors import InvalidEnvelope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from busbridge.routing import Destination
-    from busbridge.transport import Delivery
+    from busbridge.transport import Delivery, Kept
 
 
-def event_of(delivery: Delivery, destination: Destination) -> Event:
+def event_of(delivery: Delivery | Kept, destination: Destination) -> Event:
     """The event that was delivered. Raises InvalidEnvelope.
 
     A body without attributes is the contract that its destination assumes. Its source is the destination; its id is its
@@ -38,3 +40,12 @@ def event_of(delivery: Delivery, destination: Destination) -> Event:
         "dataschema": f"{name}/{version}",
     }
     return Event(attributes, event.data, event.headers)
+
+
+def headers_of(event: Event) -> Mapping[str, str]:
+    """Headers beside the CloudEvents attributes, the last of repeated ones; bytes read as UTF-8."""
+    return {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        for name, value in event.headers
+        if value is not None
+    }

@@ -6,13 +6,14 @@ from busbridge.transport._messages import (
     Delivery,
     Entry,
     Headers,
+    Kept,
     Outcome,
     Position,
     Session,
     Settlement,
     Status,
 )
-from busbridge.transport._protocol import Source, Transport
+from busbridge.transport._protocol import History, Replayable, Source, Transport, Until
 
 __all__ = [
     "CONFIRMED",
@@ -20,11 +21,15 @@ __all__ = [
     "Delivery",
     "Entry",
     "Headers",
+    "History",
+    "Kept",
     "Outcome",
     "Position",
+    "Replayable",
     "Session",
     "Settlement",
     "Source",
     "Status",
     "Transport",
+    "Until",
 ]

@@ -32,7 +32,7 @@ class Capabilities:
     retention: bool = False
     """How long a stream keeps messages can be declared."""
     replayable: bool = False
-    """A new subscription of a stream may start in the past: earliest, an offset, a time."""
+    """A stream can be read from the past on, by a new subscription or without one: earliest, an offset, a time."""
     positions: bool = False
     """Confirmed publishes and deliveries carry a partition and an offset."""
     survives_restart: bool = False

@@ -54,6 +54,25 @@ class Entry:
         return f"<Entry to {self.destination.name!r}, {size}>"
 
 
+@final
+class Kept:
+    """A message as a stream keeps it. `time` is when the stream took it, in seconds since 1970."""
+
+    __slots__ = ("body", "headers", "key", "position", "time")
+
+    def __init__(
+        self, body: bytes | None, headers: Headers, key: str | bytes | None, position: Position, time: float
+    ) -> None:
+        self.body = body
+        self.headers = headers
+        self.key = key
+        self.position = position
+        self.time = time
+
+    def __repr__(self) -> str:
+        return f"<Kept at {self.position.partition}:{self.position.offset}>"
+
+
 class Status(StrEnum):
     """How a publish ended, for one entry."""
 

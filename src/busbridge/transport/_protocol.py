@@ -8,15 +8,19 @@ Every method runs on one event loop. Errors are those of `busbridge.errors`; a c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from busbridge.errors import Fault
-    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
+    from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
     from busbridge.transport._capabilities import Capabilities
-    from busbridge.transport._messages import Delivery, Entry, Outcome
+    from busbridge.transport._messages import Delivery, Entry, Kept, Outcome
+
+Until: TypeAlias = "Literal['now'] | datetime | None"
+"""Where reading ends: at the end the stream has when it begins, before what was kept from a time on; None: nowhere."""
 
 
 class Source(Protocol):
@@ -111,5 +115,45 @@ class Transport(Protocol):
         """Flushes and leaves, sources first. Twice is fine.
 
         Ends within a few seconds, also under a blocked connection.
+        """
+        ...
+
+
+class History(Protocol):
+    """What a stream has kept, as one reader goes through it. No subscription: nobody's position moves by it."""
+
+    @property
+    def remaining(self) -> int | None:
+        """Positions between what was received and the end, gaps included: no more messages will come. None: no end."""
+        ...
+
+    async def receive(self) -> Sequence[Kept]:
+        """Waits for at least one message and returns what may be handed over now, each partition in its order.
+
+        Fetches when it is called, and no more ahead than the client does by itself. A cancelled wait loses nothing.
+        Raises SourceEnded at the end; ClosedError after `close`; PositionLost where the next position is gone from the
+        stream, AccessRefused, TopologyMismatch, TransportError where it can't go on by itself. A lost connection is not
+        raised: the transport reconnects and goes on.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Nobody will receive any more: what it holds is let go soon. A plain call, from any thread, also twice."""
+        ...
+
+    async def close(self) -> None:
+        """As `abandon`, and waits for it. Wakes a blocked `receive` with ClosedError. Twice is fine."""
+        ...
+
+
+class Replayable(Transport, Protocol):
+    """What a transport that declares `replayable` has besides."""
+
+    async def read(self, destination: Destination, start: StartAt, until: Until) -> History:
+        """Begins to read a stream, at any time and beside any subscription; leaves nothing on the broker.
+
+        Where it begins and where it ends is worked out now, for each partition that is there now. An offset beyond the
+        end is the end. Raises PositionLost for an offset that the stream no longer holds, TopologyMismatch where it
+        does not exist, AccessRefused, Unavailable once the transport's patience ran out, ClosedError.
         """
         ...
