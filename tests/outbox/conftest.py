@@ -83,6 +83,14 @@ class Flaky:
         self.away = False
         self.asked = asyncio.Event()
 
+    @asynccontextmanager
+    async def transaction(self):
+        if self.away:
+            self.asked.set()
+            raise StoreUnavailable("test", "gone")
+        async with self._store.transaction() as transaction:
+            yield transaction
+
     def __getattr__(self, name):
         found = getattr(self._store, name)
         if not asyncio.iscoroutinefunction(found):

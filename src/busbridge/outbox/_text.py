@@ -69,5 +69,5 @@ def _plain(value: Any) -> Any:
         ((kind, content),) = cast("dict[str, Any]", value).items()
         return _READ[kind](content)
     if isinstance(value, list):
-        return [_plain(each) for each in cast("list[Any]", value)]
+        return [_plain(each) for each in cast("list[object]", value)]
     return value

@@ -113,11 +113,17 @@ class TimerSource:
             if self._closed:
                 raise ClosedError(repr(self))
             self._wake.clear()
-            if found := self._taken_again() or await self._look():
-                return found
+            pause = self._poll
+            try:
+                if found := self._taken_again() or await self._look():
+                    return found
+            except StoreError as error:
+                pause = self._database.failed(error)
             if self._draining:
                 raise SourceEnded(repr(self))
-            await self._rest(self._poll)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     def drain(self) -> None:
         """As `Source.drain`."""
@@ -156,7 +162,10 @@ class TimerSource:
         return again
 
     async def _look(self) -> list[TimerDelivery]:
-        """What is due, claimed. A cancelled call loses nothing: the next one waits for the same claim (T5)."""
+        """What is due, claimed. A cancelled call loses nothing: the next one waits for the same claim (T5).
+
+        Raises StoreError.
+        """
         room = self._prefetch - len(self._out)
         if self._looking is None:
             if self._draining or room <= 0:
@@ -164,10 +173,9 @@ class TimerSource:
             self._looking = asyncio.create_task(self._store.claim_timers(self._places, self._owner, room, self._claim))
         try:
             timers = await asyncio.shield(self._looking)
-        except StoreError as error:
+        except StoreError:
             self._looking = None
-            await self._rest(self._database.failed(error))
-            return []
+            raise
         self._looking = None
         self._database.over()
         return self._deliveries(timers)
@@ -181,11 +189,6 @@ class TimerSource:
         found = [TimerDelivery(self, session, timer, timer.attempt + 1) for timer in timers]
         self._out.update((each.timer.id, each) for each in found)
         return found
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
 
     def settled(self, delivery: TimerDelivery, settlement: Settlement, record: Headers) -> None:
         """A delivery has come to its end."""
