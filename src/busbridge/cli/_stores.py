@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from busbridge.routing import Config
-    from busbridge.store import SchemaState
 
 
 def upgrade(targets: Sequence[str], config: Config) -> None:
@@ -29,22 +28,16 @@ def check(targets: Sequence[str], config: Config) -> None:
 
 
 async def _upgraded(store: Store) -> str:
-    before = await store.check()
-    after = await store.upgrade()
-    _refuse_what_does_not_fit(store, after)
-    done = "nothing to do" if before.fits else f"upgraded from {'nothing' if before.found is None else before.found}"
-    return f"version {after.found}, {done}"
+    before = await store.upgrade()
+    after = await _checked(store)
+    return after if before.fits else f"{after}, upgraded from {before.found or 'nothing'}"
 
 
 async def _checked(store: Store) -> str:
     state = await store.check()
-    _refuse_what_does_not_fit(store, state)
-    return f"version {state.found}, fine"
-
-
-def _refuse_what_does_not_fit(store: Store, state: SchemaState) -> None:
     if not state.fits:
         raise StoreOutdated(store.database, state.found, state.wanted)
+    return f"version {state.found}"
 
 
 def _each(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:

@@ -26,28 +26,32 @@ def parsed(url: str) -> URL:
     try:
         found = make_url(url)
     except (ArgumentError, ValueError):
-        raise StoreError("an unknown place", "its url can't be read: sqlite:///FILE or postgresql://HOST/DB") from None
-    if found.get_backend_name() not in _SCHEMES:
-        raise StoreError(shown(found), f"its url is to begin with {' or '.join(f'{each}://' for each in _SCHEMES)}")
+        found = None
+    if found is None or found.get_backend_name() not in _SCHEMES or (found.host and _is_sqlite(found)):
+        raise StoreError("an unknown place", "its url is to be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
     return found
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
 
 
 def shown(url: URL) -> str:
     """The database in words, without user, password and options."""
-    if url.get_backend_name() == "sqlite":
+    if _is_sqlite(url):
         return f"SQLite {url.database or 'in memory'}"
     return URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 def file_of(url: URL) -> Path | None:
     """The file of a database that is one."""
-    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
-    return Path(str(url.database)) if is_file else None
+    name = url.database if _is_sqlite(url) else None
+    return None if not name or name.startswith((":memory:", "file:")) else Path(name)
 
 
 def make_engine(url: URL, service: str, connections: int) -> AsyncEngine:
     """An engine that has not connected yet. Raises MissingExtra where the driver is not installed."""
-    if url.get_backend_name() == "sqlite":
+    if _is_sqlite(url):
         # One connection: SQLite has one writer, and each connection of `:memory:` would be a database of its own.
         return create_async_engine(
             url.set(drivername=use_inline_sqlite()), pool_size=1, max_overflow=0, hide_parameters=True

@@ -44,20 +44,21 @@ def state(connection: Connection) -> SchemaState:
     return SchemaState(found.version, identity=found.identity)
 
 
-def upgrade(connection: Connection, steps: Sequence[Callable[[Connection], None]] = STEPS) -> None:
+def upgrade(connection: Connection, steps: Sequence[Callable[[Connection], None]] = STEPS) -> SchemaState:
     """Brings the schema to the newest version, alone: others wait until the transaction has ended.
 
-    A schema that is newer is left as it is.
+    Returns what was there before. A schema that is newer is left as it is.
     """
     _be_alone(connection)
-    found = state(connection).found
-    if found is None:
+    before, newest = state(connection), 1 + len(steps)
+    if before.found is None:
         metadata.create_all(connection)
-        connection.execute(insert(schema).values(version=1 + len(steps), identity=uuid4().hex))
-        return
-    for step in steps[found - 1 :]:
+        connection.execute(insert(schema).values(version=newest, identity=uuid4().hex))
+        return before
+    for step in steps[before.found - 1 :]:
         step(connection)
-    connection.execute(update(schema).where(schema.c.version <= len(steps)).values(version=1 + len(steps)))
+    connection.execute(update(schema).where(schema.c.version < newest).values(version=newest))
+    return before
 
 
 def _be_alone(connection: Connection) -> None:

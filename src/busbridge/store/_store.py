@@ -72,7 +72,8 @@ class Store:
         """
         state = await self.check()
         if upgrade and (state.found is None or state.found < state.wanted):
-            state = await self.upgrade()
+            await self.upgrade()
+            state = await self.check()
         if not state.fits:
             raise StoreOutdated(self.database, state.found, state.wanted)
         self.identity = state.identity
@@ -89,9 +90,11 @@ class Store:
         return await self._in_sync(_migrations.state)
 
     async def upgrade(self) -> SchemaState:
-        """Brings the schema to this library's version. Several processes may do it at once: one does, others wait."""
-        await self._in_sync(_migrations.upgrade)
-        return await self.check()
+        """Brings the schema to this library's version, and returns what was there before.
+
+        Several processes may do it at once: one does, the others wait and find it done. A newer one is left as it is.
+        """
+        return await self._in_sync(_migrations.upgrade)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:

@@ -1,0 +1,484 @@
+"""What a store does on every database: collected by `test_sqlite.py` here and by `integration/store/`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from busbridge.errors import ClosedError, StoreContention, StoreError, StoreOutdated
+from busbridge.store import SLOTS, InboxState
+from tests.store.helpers import (
+    ALL_SLOTS,
+    PLACE,
+    execute,
+    in_loop,
+    key,
+    message,
+    opened,
+    pending,
+    put,
+    row,
+    timer,
+    until,
+)
+
+BUSINESS = "CREATE TABLE shelves (item TEXT PRIMARY KEY)"
+TAKE = text("INSERT INTO shelves VALUES (:item)")
+
+
+class Transactions:
+    @in_loop
+    async def test_everything_of_a_transaction_is_there_after_it(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+            async with store.transaction() as transaction:
+                await transaction.connection.execute(TAKE, {"item": "book"})
+                await transaction.put_inbox([row("1")])
+                await transaction.put_outbox([message("2")])
+                await transaction.put_timers([timer("3", await transaction.now())])
+            async with store.transaction() as transaction:
+                assert await transaction.inbox([key("1"), key("none")]) == {key("1"): row("1")}
+            assert await execute(store, "SELECT item FROM shelves") == [("book",)]
+            assert await pending(store) == ["2"]
+            assert [each.id for each in await store.claim_timers([PLACE], "me", 9, 9)] == ["3"]
+
+    @in_loop
+    async def test_nothing_is_there_when_an_exception_left_the_block_which_goes_through(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+            with pytest.raises(ZeroDivisionError):
+                async with store.transaction() as transaction:
+                    await transaction.connection.execute(TAKE, {"item": "book"})
+                    await transaction.put_inbox([row("1")])
+                    await transaction.put_outbox([message("2")])
+                    raise ZeroDivisionError
+            assert await execute(store, "SELECT item FROM shelves") == []
+            assert await execute(store, "SELECT * FROM busbridge_inbox") == []
+            assert await pending(store) == []
+
+    @in_loop
+    async def test_a_savepoint_as_first_statement_goes_with_the_transaction(self, new_store):
+        """Drivers that begin late make its RELEASE a COMMIT (T13)."""
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+            with pytest.raises(ZeroDivisionError):
+                async with store.transaction() as transaction:
+                    await transaction.savepoint()
+                    await transaction.connection.execute(TAKE, {"item": "book"})
+                    await transaction.release()
+                    raise ZeroDivisionError
+            assert await execute(store, "SELECT item FROM shelves") == []
+
+    @in_loop
+    async def test_messages_of_a_batch_are_undone_one_by_one(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+            async with store.transaction() as transaction:
+                for item in ("book", "lamp", "pen"):
+                    await transaction.savepoint()
+                    await transaction.connection.execute(TAKE, {"item": item})
+                    if item == "lamp":
+                        await transaction.rollback_to()
+                    await transaction.release()
+            assert await execute(store, "SELECT item FROM shelves ORDER BY item") == [("book",), ("pen",)]
+
+    @in_loop
+    async def test_a_failed_statement_is_undone_and_tried_again_within_one_savepoint(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+            await execute(store, "INSERT INTO shelves VALUES ('book')")
+            async with store.transaction() as transaction:
+                await transaction.savepoint()
+                with pytest.raises(DBAPIError):
+                    await transaction.connection.execute(TAKE, {"item": "book"})
+                await transaction.rollback_to()
+                await transaction.connection.execute(TAKE, {"item": "lamp"})
+                await transaction.release()
+            assert await execute(store, "SELECT item FROM shelves ORDER BY item") == [("book",), ("lamp",)]
+
+    @in_loop
+    async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(self, new_store):
+        async with opened(new_store(connections=1)) as store:
+            await execute(store, BUSINESS)
+            inside = asyncio.Event()
+
+            async def stuck():
+                async with store.transaction() as transaction:
+                    await transaction.connection.execute(TAKE, {"item": "book"})
+                    inside.set()
+                    await asyncio.Event().wait()
+
+            for _ in range(3):
+                task = asyncio.create_task(stuck())
+                await inside.wait()
+                inside.clear()
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert await execute(store, "SELECT item FROM shelves") == []
+
+    @in_loop
+    async def test_sixteen_lanes_that_wait_in_their_transactions_all_commit(self, new_store):
+        """Eleven of sixteen saw `database is locked` where each began as a reader (T13)."""
+        async with opened(new_store()) as store:
+            await execute(store, BUSINESS)
+
+            async def lane(number):
+                async with store.transaction() as transaction:
+                    await transaction.inbox([key(str(number))])
+                    await asyncio.sleep(0.001)
+                    await transaction.connection.execute(TAKE, {"item": str(number)})
+                    await transaction.put_inbox([row(str(number))])
+
+            await asyncio.gather(*(lane(number) for number in range(16)))
+            assert await execute(store, "SELECT count(*) FROM shelves") == [(16,)]
+
+    @in_loop
+    async def test_stores_of_several_processes_wait_for_each_other(self, new_store):
+        async with opened(new_store(), new_store()) as stores:
+
+            async def lane(store, number):
+                async with store.transaction() as transaction:
+                    await transaction.put_inbox([row(f"{number}")])
+                    await asyncio.sleep(0.001)
+
+            await asyncio.gather(*(lane(stores[number % 2], number) for number in range(16)))
+            assert await execute(stores[0], "SELECT count(*) FROM busbridge_inbox") == [(16,)]
+
+    @in_loop
+    async def test_the_clock_runs_and_is_that_of_the_database(self, new_store):
+        async with opened(new_store()) as store, store.transaction() as transaction:
+            first = await transaction.now()
+            await asyncio.sleep(0.001)
+            assert 0 < await transaction.now() - first < 10
+
+    @in_loop
+    async def test_a_closed_store_says_so(self, new_store):
+        async with opened(new_store()) as store:
+            pass
+        await store.close()
+        with pytest.raises(ClosedError, match="Store of shop"):
+            await store.waiting()
+
+
+class Inboxes:
+    @in_loop
+    async def test_a_row_is_replaced_by_what_is_put_last(self, new_store):
+        async with opened(new_store()) as store:
+            last = row("1", InboxState.DEAD, 3, crashes=2, redrive="r1")
+            async with store.transaction() as transaction:
+                await transaction.put_inbox([row("1", InboxState.RUNNING, 0), row("1", InboxState.SCHEDULED)])
+            async with store.transaction() as transaction:
+                assert await transaction.inbox([key("1")]) == {key("1"): row("1", InboxState.SCHEDULED)}
+                await transaction.put_inbox([last, row("2")])
+            async with store.transaction() as transaction:
+                assert await transaction.inbox([key("2"), key("1")]) == {key("1"): last, key("2"): row("2")}
+
+    @in_loop
+    async def test_every_part_of_the_key_tells_messages_apart(self, new_store):
+        """Two sources may use one id; two handlers and a replay have their own effects (T2, T19)."""
+        others = [{"place": "shop.orders/other"}, {"source": "billing"}, {"message_id": "2"}, {"run": "replay-1"}]
+        async with opened(new_store()) as store:
+            async with store.transaction() as transaction:
+                await transaction.put_inbox([row("1")])
+            async with store.transaction() as transaction:
+                assert await transaction.inbox([key(**{"message_id": "1"} | other) for other in others]) == {}
+
+    @in_loop
+    async def test_a_message_that_another_transaction_had_meanwhile_is_contention(self, new_store):
+        """Both saw no row: the second one would do every effect again."""
+        async with opened(new_store(), new_store()) as (one, other):
+            await execute(one, BUSINESS)
+            begun, seen = asyncio.Event(), []
+
+            async def late():
+                async with other.transaction() as transaction:
+                    seen.append(await transaction.inbox([key("1")]))
+                    begun.set()
+                    await transaction.connection.execute(TAKE, {"item": "book"})
+                    await transaction.put_inbox([row("1")])
+
+            async with one.transaction() as transaction:
+                await transaction.inbox([key("1")])
+                task = asyncio.create_task(late())
+                await asyncio.wait([task, asyncio.create_task(begun.wait())], timeout=0.2)
+                await transaction.put_inbox([row("1")])
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            duplicate = seen == [{key("1"): row("1")}]  # a database with one writer shows it the row at once
+            assert duplicate or isinstance(outcome, StoreContention)
+            assert len(await execute(one, "SELECT item FROM shelves")) == duplicate
+
+    @in_loop
+    async def test_cleaning_deletes_what_ended_before_the_window_and_nothing_else(self, new_store):
+        async with opened(new_store(), new_store("billing")) as (store, other):
+            for each in (store, other):
+                async with each.transaction() as transaction:
+                    prefix = each.service
+                    await transaction.put_inbox([row(f"{prefix}-{state}", state) for state in InboxState])
+                    await transaction.put_inbox([row(f"{prefix}-new")])
+            await execute(store, "UPDATE busbridge_inbox SET changed = changed - 100 WHERE message_id NOT LIKE '%new'")
+            assert await store.clean(200) == 0
+            assert await store.clean(50) == 2
+            left = await execute(store, "SELECT message_id FROM busbridge_inbox WHERE service = 'shop'")
+            assert {each for (each,) in left} == {"shop-running", "shop-scheduled", "shop-new"}
+            assert await execute(store, "SELECT count(*) FROM busbridge_inbox WHERE service = 'billing'") == [(5,)]
+
+    @in_loop
+    async def test_cleaning_lets_others_in_between_its_batches(self, new_store):
+        async with opened(new_store()) as store:
+            async with store.transaction() as transaction:
+                await transaction.put_inbox([row(f"{number}") for number in range(2500)])
+            await execute(store, "UPDATE busbridge_inbox SET changed = 0")
+            cleaning = asyncio.create_task(store.clean(3600))
+            seen = set()
+            while not cleaning.done():
+                seen.update(await execute(store, "SELECT count(*) FROM busbridge_inbox"))
+            assert await cleaning == 2500
+            assert seen & {(1500,), (500,)}
+
+
+class Outboxes:
+    @in_loop
+    async def test_rows_come_in_the_order_of_insertion_as_they_were_put(self, new_store):
+        async with opened(new_store()) as store:
+            await put(store, message("1"), message("2", key=None))
+            await put(store, message("3", slot=5))
+            rows = await store.pending(ALL_SLOTS, 2)
+            assert [each._replace(id=0) for each in rows] == [message("1"), message("2", key=None)]
+            assert rows[0].id < rows[1].id
+            assert [each.message_id for each in await store.pending([5], 9)] == ["3"]
+            assert await store.pending([], 9) == []
+
+    @in_loop
+    async def test_sent_rows_are_gone(self, new_store):
+        async with opened(new_store()) as store:
+            await put(store, message("1"), message("2"))
+            rows = await store.pending(ALL_SLOTS, 9)
+            await store.sent([rows[0].id])
+            assert await pending(store) == ["2"]
+
+    @in_loop
+    async def test_an_id_is_never_given_twice(self, new_store):
+        """Or a relay that is late with `sent` deletes a message that nobody has published."""
+        async with opened(new_store()) as store:
+            await put(store, message("1"))
+            (first,) = await store.pending(ALL_SLOTS, 9)
+            await store.sent([first.id])
+            await put(store, message("2"))
+            await store.sent([first.id])
+            assert await pending(store) == ["2"]
+
+    @pytest.mark.parametrize("how", ["failed", "parked"])
+    @in_loop
+    async def test_a_row_that_waits_holds_the_later_ones_of_its_key_and_destination_alone(self, new_store, how):
+        """T15. The earlier ones are not held, nor is what has no key."""
+        async with opened(new_store()) as store:
+            await put(store, message("earlier"), message("first"), message("later"), message("other", key="order-2"))
+            await put(store, message("elsewhere", destination="log"), message("a", key=None), message("b", key=None))
+            rows = {each.message_id: each.id for each in await store.pending(ALL_SLOTS, 9)}
+            for each in ("first", "a"):
+                if how == "failed":
+                    await store.failed(rows[each], "refused", 3600)
+                else:
+                    await store.park(rows[each], "refused")
+            assert await pending(store) == ["earlier", "other", "elsewhere", "b"]
+
+    @in_loop
+    async def test_a_failed_row_comes_again_when_its_time_has_come_with_its_attempts(self, new_store):
+        async with opened(new_store()) as store:
+            await put(store, message("1"), message("2"))
+            first = (await store.pending(ALL_SLOTS, 9))[0]
+            await store.failed(first.id, "no answer", 3600)
+            assert await pending(store) == []
+            await execute(store, "UPDATE busbridge_outbox SET due = 1 WHERE message_id = '1'")
+            assert [(each.message_id, each.attempts) for each in await store.pending(ALL_SLOTS, 9)] == [
+                ("1", 1),
+                ("2", 0),
+            ]
+
+    @in_loop
+    async def test_rows_are_read_without_the_destinations_that_are_not_wanted(self, new_store):
+        async with opened(new_store()) as store:
+            await put(store, message("1", destination="a"), message("2", destination="b"))
+            assert await pending(store, without=["a"]) == ["2"]
+
+    @in_loop
+    async def test_what_waits_is_counted(self, new_store):
+        async with opened(new_store()) as store:
+            assert await store.waiting() == (0, 0, None)
+            await put(store, message("1"), message("2", key=None), message("3", key=None))
+            await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+            await execute(store, "UPDATE busbridge_outbox SET created = created - 60 WHERE message_id = '2'")
+            found = await store.waiting()
+            assert (found.pending, found.parked) == (2, 1)
+            assert found.oldest == pytest.approx(60, abs=20)
+
+    @in_loop
+    async def test_services_share_a_database_and_see_their_own_rows(self, new_store):
+        async with opened(new_store(), new_store("billing")) as (store, other):
+            await put(store, message("1"))
+            await put(other, message("2"))
+            assert (await pending(store), await pending(other)) == (["1"], ["2"])
+            assert (await other.waiting()).pending == 1
+            assert await store.lease("a", 60) == await other.lease("b", 60) == frozenset(ALL_SLOTS)
+
+    @in_loop
+    async def test_rows_go_in_through_a_connection_of_the_users_own(self, new_store):
+        async with opened(new_store()) as store:
+            async with store.transaction() as transaction:
+                assert await transaction.connection.run_sync(store.is_in)
+                await transaction.connection.run_sync(store.insert_outbox, [message("1"), message("2")])
+            rows = await store.pending(ALL_SLOTS, 9)
+            assert [each._replace(id=0) for each in rows] == [message("1"), message("2")]
+            assert (await store.waiting()).oldest == pytest.approx(0, abs=20)
+
+
+class Leases:
+    @pytest.mark.parametrize(("owners", "shares"), [(1, {16}), (2, {8}), (3, {5, 6}), (16, {1}), (20, {0, 1})])
+    @in_loop
+    async def test_owners_come_to_fair_shares_of_all_slots(self, new_store, owners, shares):
+        async with opened(new_store()) as store:
+            held = {}
+            for _ in range(2):  # one round to give up, one to take
+                for number in range(owners):
+                    held[number] = await store.lease(f"relay-{number}", 60)
+            assert {len(each) for each in held.values()} == shares
+            assert sorted(slot for each in held.values() for slot in each) == list(range(SLOTS))
+
+    @in_loop
+    async def test_nobody_has_what_another_one_holds(self, new_store):
+        async with opened(new_store(), new_store()) as (one, other):
+            held = {}
+            for _ in range(3):
+                for name, store in (("a", one), ("b", other), ("c", one)):
+                    held[name] = await store.lease(name, 60)
+                    taken = [slot for each in held.values() for slot in each]
+                    assert len(taken) == len(set(taken))
+
+    @in_loop
+    async def test_a_lease_is_renewed_with_the_same_slots(self, new_store):
+        async with opened(new_store()) as store:
+            await store.lease("a", 60)
+            await store.lease("b", 60)
+            held = [await store.lease("a", 60) for _ in range(3)]
+            assert len(set(held)) == 1
+
+    @in_loop
+    async def test_what_has_expired_is_taken_over_and_not_given_back(self, new_store):
+        async with opened(new_store()) as store:
+            await store.lease("gone", 0.1)
+
+            async def taken():
+                return len(await store.lease("heir", 60)) == SLOTS
+
+            await until(taken)
+            back = await store.lease("gone", 60)
+            assert back == frozenset(), "the heir holds them until it calls again"
+
+    @in_loop
+    async def test_two_that_call_at_once_get_different_slots(self, new_store):
+        async with opened(new_store(), new_store()) as (one, other):
+            for _ in range(3):
+                first, second = await asyncio.gather(one.lease("a", 60), other.lease("b", 60))
+                assert not first & second
+            assert (len(first), len(second)) == (8, 8)
+
+    @in_loop
+    async def test_what_is_released_is_free_at_once(self, new_store):
+        async with opened(new_store()) as store:
+            await store.lease("a", 60)
+            await store.release("a")
+            assert await store.lease("b", 60) == frozenset(ALL_SLOTS)
+
+
+class Timers:
+    @in_loop
+    async def test_due_timers_are_claimed_once_by_whoever_calls_first(self, new_store):
+        async with opened(new_store(), new_store()) as (one, other):
+            async with one.transaction() as transaction:
+                now = await transaction.now()
+                await transaction.put_timers([timer(str(number), now - number) for number in range(20)])
+            claims = await asyncio.gather(
+                *(store.claim_timers([PLACE], store.service, 7, 60) for store in (one, other, one, other))
+            )
+            claimed = [each.id for claim in claims for each in claim]
+            assert max(map(len, claims)) == 7
+            assert len(claimed) == len(set(claimed)) > 7
+            rest = await one.claim_timers([PLACE], "me", 20, 60)
+            assert sorted([*claimed, *(each.id for each in rest)]) == sorted(map(str, range(20)))
+
+    @in_loop
+    async def test_a_claim_gives_whole_timers_that_are_due_here_the_earliest_first(self, new_store):
+        async with opened(new_store()) as store:
+            async with store.transaction() as transaction:
+                now = await transaction.now()
+                due = [timer("b", now - 1), timer("a", now - 2)]
+                await transaction.put_timers([*due, timer("c", now + 3600), timer("d", now, "shop.orders/other")])
+            assert await store.claim_timers([], "me", 9, 60) == []
+            assert await store.claim_timers([PLACE], "me", 9, 60) == due[::-1]
+
+    @in_loop
+    async def test_a_claim_that_ran_out_is_anothers(self, new_store):
+        async with opened(new_store()) as store:
+            async with store.transaction() as transaction:
+                await transaction.put_timers([timer("a", await transaction.now())])
+            assert len(await store.claim_timers([PLACE], "gone", 9, 0.1)) == 1
+
+            async def claimed():
+                return len(await store.claim_timers([PLACE], "heir", 9, 60)) == 1
+
+            await until(claimed)
+
+    @in_loop
+    async def test_a_timer_that_is_put_again_is_claimed_by_nobody(self, new_store):
+        async with opened(new_store()) as store:
+            for attempt in (1, 2):
+                async with store.transaction() as transaction:
+                    again = timer("a", await transaction.now())._replace(attempt=attempt)
+                    await transaction.put_timers([again])
+                assert [each.attempt for each in await store.claim_timers([PLACE], "me", 9, 3600)] == [attempt]
+
+    @in_loop
+    async def test_dropping_says_how_many_were_there(self, new_store):
+        async with opened(new_store()) as store, store.transaction() as transaction:
+            await transaction.put_timers([timer("a", 0), timer("b", 0)])
+            assert await transaction.drop_timers(["a", "none"]) == 1
+            assert await transaction.drop_timers(["a"]) == 0
+            assert await transaction.drop_timers([]) == 0
+
+
+class Schemas:
+    @in_loop
+    async def test_a_store_without_tables_is_refused_with_what_to_do(self, new_store):
+        store = new_store()
+        with pytest.raises(StoreOutdated, match="has no tables yet.*busbridge store upgrade"):
+            await store.open(upgrade=False)
+        assert (await store.check()).found is None
+        await store.close()
+
+    @in_loop
+    async def test_an_upgraded_store_is_opened_without_further_upgrade(self, new_store):
+        store = new_store()
+        assert (await store.upgrade()).found is None
+        assert (await store.upgrade()).fits, "nothing is left to do"
+        await store.open(upgrade=False)
+        await store.close()
+
+    @in_loop
+    async def test_a_newer_schema_is_left_alone_and_refused(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, "UPDATE busbridge_schema SET version = 99")
+            with pytest.raises(StoreOutdated, match="version 99.*install a newer busbridge"):
+                await store.open(upgrade=True)
+            assert (await store.check()).found == 99
+
+    @in_loop
+    async def test_a_wrong_statement_of_ours_is_a_store_error_that_shows_no_values(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, "DROP TABLE busbridge_outbox")
+            with pytest.raises(StoreError, match="busbridge_outbox") as failed:
+                await put(store, message("secret"))
+            assert "secret" not in str(failed.value)
