@@ -41,6 +41,8 @@ class Reason(StrEnum):
     """The handler raised an error that it declares fatal."""
     PUBLISH_REFUSED = "publish_refused"
     """A broker refused what the handler published."""
+    CRASHED = "crashed"
+    """The process died while it was handled, once too often."""
     EXPIRED = "expired"
     """It stood unread in its queue longer than the queue's ttl."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, final
@@ -12,6 +13,7 @@ from busbridge.errors import ClosedError
 from busbridge.runtime._batches import in_batches
 from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
+from busbridge.runtime._lanes import Lanes
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
 from busbridge.runtime._read_streams import Streams
@@ -28,16 +30,20 @@ if TYPE_CHECKING:
     from typing import Self
 
     from busbridge.contract import Contract
-    from busbridge.routing import Config, Source, SubscriptionPlan
+    from busbridge.routing import Config, SubscriptionPlan
+    from busbridge.routing import Source as ConfigSource
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outcomes import Undelivered
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
     from busbridge.runtime._service import Service
+    from busbridge.runtime._storing import Storing
     from busbridge.runtime._transports import Transports
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Transport, Until
+    from busbridge.transport import Source, Transport, Until
+
+_log = logging.getLogger("busbridge.bus")
 
 _THREADS: Final = 32
 """Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
@@ -60,7 +66,7 @@ class Bus(Generic[R]):
     def __init__(
         self,
         service: Service[R],
-        config: Source | Iterable[Source] = "busbridge.yaml",
+        config: ConfigSource | Iterable[ConfigSource] = "busbridge.yaml",
         *,
         consume: bool = True,
         transports: Transports | None = None,
@@ -76,6 +82,7 @@ class Bus(Generic[R]):
         self._workers: dict[str, Worker] = {}
         self._publishing: Publishing | None = None
         self._streams: Streams | None = None
+        self._storing: Storing | None = None
         self._resources: Any = None
 
     async def __aenter__(self) -> Self:
@@ -87,7 +94,7 @@ class Bus(Generic[R]):
                 await self._open(stack)
                 self._stack = stack.pop_all()
         except BaseException:
-            self._publishing, self._state = None, "closed"
+            self._publishing, self._storing, self._state = None, None, "closed"
             raise
         self._state = "open"
         return self
@@ -99,20 +106,40 @@ class Bus(Generic[R]):
         try:
             await self._stack.__aexit__(kind, error, traceback)
         finally:
-            self._publishing = None
+            self._publishing = self._storing = None
             self._state = "closed"
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config = joined([self.service], self._sources, self._transports)
         resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
         self._resources = resources
+        self._storing = await self._open_store(stack, config)
         transports = await self._connect(stack, config)
         self._streams = Streams(self.service, config, self._transports, transports)
         stack.push_async_callback(self._streams.close)
         tracing = detect()
-        self._publishing = self._publishing_through(stack, config, transports, tracing)
+        senders = self._senders(stack, config, transports)
+        self._publishing = self._publishing_through(config, transports, senders, tracing)
+        if self._storing is not None:
+            self._storing.start(stack, config, senders)
         if self._consume:
             await self._subscribe(stack, config, transports, resources, tracing)
+
+    async def _open_store(self, stack: AsyncExitStack, config: Config) -> Storing | None:
+        name = self.service.name
+        plan = config.services[name].store if name in config.services else None
+        if plan is not None:
+            from busbridge.runtime._storing import Storing  # noqa: PLC0415 - without a store nothing of SQL is imported
+
+            return await Storing.opened(stack, name, plan)
+        if self._consume and self.service.subscriptions:
+            _log.info(
+                "%s has no store: its handlers must expect a message twice, and what they publish is not atomic with "
+                "what they write (services.%s.store changes that)",
+                name,
+                name,
+            )
+        return None
 
     async def _connect(self, stack: AsyncExitStack, config: Config) -> dict[str, Transport]:
         transports: dict[str, Transport] = {}
@@ -124,13 +151,20 @@ class Bus(Generic[R]):
             transports[name] = transport
         return transports
 
-    def _publishing_through(
-        self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport], tracing: Tracing | None
-    ) -> Publishing:
+    def _senders(self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport]) -> dict[str, Sender]:
         senders: dict[str, Sender] = {}
         for name, transport in transports.items():
             senders[name] = Sender(transport, config.publish_timeout)
             stack.push_async_callback(senders[name].close)
+        return senders
+
+    def _publishing_through(
+        self,
+        config: Config,
+        transports: Mapping[str, Transport],
+        senders: Mapping[str, Sender],
+        tracing: Tracing | None,
+    ) -> Publishing:
         prefixes = {name: transport.header_prefix for name, transport in transports.items()}
         service = self.service
         return Publishing(service.name, service.publishes, config, senders, prefixes, tracing, self._observer)
@@ -153,11 +187,25 @@ class Bus(Generic[R]):
             transport = transports[plan.destination.transport]
             handlers = self.service.subscriptions[plan.name].handlers
             dispatcher = Dispatcher(plan, handlers, registry, executor, transport.header_prefix)
-            assert self._publishing is not None
-            handling = Handling(
-                plan, dispatcher, self._publishing, resources, transport.system, tracing, self._observer
-            )
-            self._workers[plan.name] = Worker(plan, await transport.subscribe(plan), handling)
+            source = await transport.subscribe(plan)
+            self._workers[plan.name] = self._work(plan, source, dispatcher, resources, transport.system, tracing)
+
+    def _work(
+        self,
+        plan: SubscriptionPlan,
+        source: Source,
+        dispatcher: Dispatcher,
+        resources: Any,
+        system: str,
+        tracing: Tracing | None,
+    ) -> Worker:
+        """Chooses, once, between the way through the store and the shorter one without."""
+        publishing, observer = self._open_publishing(), self._observer
+        if self._storing is not None:
+            return self._storing.work(plan, source, dispatcher, publishing, resources, system, tracing, observer)
+        handling = Handling(plan, dispatcher, publishing, resources, system, tracing, observer)
+        lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
+        return Worker(plan, [source], lanes, handling.counts)
 
     async def _stop(self, grace: float) -> None:
         stopping = (each.stop(grace) for each in self._workers.values())

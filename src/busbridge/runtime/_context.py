@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, final
+from typing import TYPE_CHECKING, Any, Generic
 
 from busbridge.envelope import derived_id
-from busbridge.errors import ClosedError
+from busbridge.errors import ClosedError, HandlerError
 from busbridge.runtime._event import event_of
+from busbridge.runtime._identity import identity_of
 from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
     from busbridge.contract import Contract
     from busbridge.envelope import Event
     from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._dispatch import Bound
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._publishing import Publishing
     from busbridge.transport import Delivery, Position
@@ -29,7 +33,7 @@ class DeliveryInfo:
     subscription: str
     destination: str
     attempt: int
-    """1 for the first call of the handler with this delivery."""
+    """1 for the first call of the handler: with this delivery, or where the service has a store with this message."""
     redelivered: bool
     """The broker handed the message over before, to somebody who did not finish."""
     position: Position | None
@@ -79,26 +83,54 @@ class Context(ABC, Generic[R]):
     def delivery(self) -> DeliveryInfo:
         """The delivery being handled."""
 
+    @property
+    @abstractmethod
+    def idempotency_key(self) -> str:
+        """A key to hand to outside interfaces, so that they can tell when they are asked again (T6).
+
+        The same whenever this handler runs for this message, also after a crash; another one for any other message. It
+        is derived from the message's source and id, or from the field that the handler names as `idempotency_key`.
+        """
+
+    @property
+    @abstractmethod
+    def connection(self) -> AsyncConnection:
+        """A connection to the service's store, in the transaction that this message's effects are committed with.
+
+        What is written through it happens once, together with what is published, if the handler succeeds; nothing of it
+        if it raises. It can't be committed, rolled back or closed (StoreError); `begin_nested` works. For `async def`
+        handlers. Raises HandlerError where the service has no store, ClosedError once the handler has returned.
+        """
+
+    @property
+    @abstractmethod
+    def session(self) -> AsyncSession:
+        """A session on `connection`, made when first asked for and flushed when the handler has returned.
+
+        As `connection` it can't be committed, rolled back or closed.
+        """
+
     @abstractmethod
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
         """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
 
         A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
-        delivery is settled; never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header
+        delivery is settled; where the service has a store, committed with the handler's effects and sent after that.
+        Never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header
         name, InvalidMessage for an empty key, pydantic's error where the message does not fit its contract, and
         ClosedError once the handler has returned, when it could not go out any more.
         """
 
 
-@final
 class LiveContext(Context[R]):
-    """The context of a delivery. Decodes the envelope when it is first asked for."""
+    """The context of a delivery, without a store. Decodes the envelope when it is first asked for."""
 
     __slots__ = (
         "_attempt",
+        "_bound",
         "_delivery",
         "_event",
-        "_handler",
+        "_message",
         "_plan",
         "_publishing",
         "_resources",
@@ -109,16 +141,18 @@ class LiveContext(Context[R]):
     def __init__(
         self,
         delivery: Delivery,
+        message: Contract,
         attempt: int,
         plan: SubscriptionPlan,
-        handler: str,
+        bound: Bound,
         publishing: Publishing,
         resources: Any,
     ) -> None:
         self._delivery = delivery
+        self._message = message
         self._attempt = attempt
         self._plan = plan
-        self._handler = handler
+        self._bound = bound
         self._publishing = publishing
         self._resources = resources
         self._event: Event | None = None
@@ -170,12 +204,31 @@ class LiveContext(Context[R]):
             position=self._delivery.position,
         )
 
-    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+    @property
+    def idempotency_key(self) -> str:
+        return identity_of(self.event, self._message, self._bound, self._plan).key
+
+    @property
+    def connection(self) -> AsyncConnection:
+        raise self._without_store("connection")
+
+    @property
+    def session(self) -> AsyncSession:
+        raise self._without_store("session")
+
+    def _without_store(self, what: str) -> HandlerError:
+        service = self._plan.service
+        return HandlerError(f"service {service!r} has no store, and so no {what}: add services.{service}.store")
+
+    def _check_running(self) -> None:
         if self.ended:
-            raise ClosedError(f"the context of {self._handler!r}, which has returned,")
+            raise ClosedError(f"the context of {self._bound.name!r}, which has returned,")
+
+    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+        self._check_running()
         prepared = self._publishing.prepare(
             message,
-            message_id=derived_id(self.source, self.message_id, self._handler, len(self.outgoing)),
+            message_id=derived_id(self.source, self.message_id, self._bound.name, len(self.outgoing)),
             correlation_id=self.correlation_id,
             causation_id=self.message_id,
             headers=headers,

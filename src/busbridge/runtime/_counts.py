@@ -10,12 +10,16 @@ from typing import final
 class Counts:
     """Numbers since the bus opened."""
 
-    __slots__ = ("dead", "discarded", "handled", "released", "repeated")
+    __slots__ = ("dead", "discarded", "duplicate", "handled", "released", "repeated", "scheduled")
 
     def __init__(self) -> None:
         self.handled = 0
         self.repeated = 0
         """Attempts after the first."""
+        self.duplicate = 0
+        """Accepted without a call of the handler: the store knows their message."""
+        self.scheduled = 0
+        """Put off to a timer, which brings the message back."""
         self.released = 0
         """Given back unsettled: cancelled, or their session ended before they began."""
         self.discarded: Counter[str] = Counter()

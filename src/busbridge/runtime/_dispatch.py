@@ -14,7 +14,7 @@ from busbridge.errors import InvalidMessage, NotHandled, UnknownContract, Unknow
 from busbridge.runtime._event import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from busbridge.contract import Contract, Registry
@@ -34,6 +34,8 @@ class Bound(NamedTuple):
     when: Callable[[Any], bool] | None
     call: Call
     fatal: tuple[type[Exception], ...]
+    idempotency_key: str | None = None
+    """The field that identifies a message; None: its id does."""
 
 
 class Choice(NamedTuple):
@@ -50,16 +52,24 @@ class Dispatcher:
     """Decides for one subscription."""
 
     def __init__(
-        self, plan: SubscriptionPlan, handlers: Iterable[Handler], registry: Registry, executor: Executor, prefix: str
+        self, plan: SubscriptionPlan, handlers: Sequence[Handler], registry: Registry, executor: Executor, prefix: str
     ) -> None:
         self._plan = plan
         self._registry = registry
         self._versions: dict[str, dict[int, list[Bound]]] = {}
         for handler in handlers:
-            bound = Bound(f"{plan.name}/{handler.name}", handler.when, handler.bind(executor), handler.fatal)
+            bound = Bound(
+                f"{plan.name}/{handler.name}",
+                handler.when,
+                handler.bind(executor),
+                handler.fatal,
+                handler.idempotency_key,
+            )
             for contract in handler.contracts:
                 info = info_of(contract)
                 self._versions.setdefault(info.name, {}).setdefault(info.version, []).append(bound)
+        self.places = tuple(f"{plan.service}.{plan.name}/{handler.name}" for handler in handlers)
+        """What the store calls the handlers: see `place_of`."""
         known = names(prefix)
         self._id = known.id
         self._fingerprint = (known.specversion, known.type, known.source, known.dataschema, known.readableby)
@@ -105,3 +115,11 @@ class Dispatcher:
             raise UnknownVersion(event.type, None, sorted(versions))
         reader = self._registry.reader(event.type, event.version, event.readable_by, versions)
         return Choice(reader.read, tuple(versions[info_of(reader.contract).version]), structured)
+
+
+def taker(choice: Choice, message: Contract) -> Bound | None:
+    """The first handler that takes the message. Raises what a `when` raises."""
+    for bound in choice.handlers:
+        if bound.when is None or bound.when(message):
+            return bound
+    return None

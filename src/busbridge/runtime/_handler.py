@@ -36,6 +36,8 @@ class Handler:
     fatal: tuple[type[Exception], ...]
     takes_context: bool
     is_async: bool
+    idempotency_key: str | None = None
+    """The field of its contracts that identifies a message; None: its id does."""
 
     @property
     def place(self) -> str:
@@ -60,6 +62,7 @@ def make_handler(
     when: Callable[[Any], bool] | None,
     fatal: Fatal,
     name: str | None,
+    idempotency_key: str | None = None,
 ) -> Handler:
     """Checks a function's declaration. Raises HandlerError where it can't be a handler."""
     if not contracts:
@@ -74,6 +77,7 @@ def make_handler(
         fatal=_errors(fatal, function),
         takes_context=_takes_context(function),
         is_async=_is_async(function),
+        idempotency_key=_field(idempotency_key, contracts, function),
     )
 
 
@@ -84,6 +88,14 @@ def check_contracts(contracts: Iterable[object], who: str) -> None:
             raise HandlerError(f"{who} {each!r}, which is no contract class")
         if each.__contract__ is None:
             raise HandlerError(f"{who} {each.__name__}, an abstract contract without a name")
+
+
+def _field(name: str | None, contracts: Iterable[type[Contract]], function: Callable[..., object]) -> str | None:
+    """The name, once every contract has such a field."""
+    for each in contracts if name is not None else ():
+        if name not in each.model_fields:
+            raise HandlerError(f"idempotency_key= of {_described(function)} is {name!r}, no field of {each.__name__}")
+    return name
 
 
 def _errors(fatal: Fatal, function: Callable[..., object]) -> tuple[type[Exception], ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 from busbridge.errors import (
-    BusbridgeError,
     InvalidEnvelope,
     InvalidMessage,
     NotHandled,
@@ -19,6 +17,8 @@ from busbridge.retry import Reason, record_of, words_of
 from busbridge.routing import Others
 from busbridge.runtime._context import LiveContext
 from busbridge.runtime._counts import Counts
+from busbridge.runtime._dispatch import taker
+from busbridge.runtime._failure import UNREADABLE, Failure, failure_of
 from busbridge.runtime._outcomes import PublishError
 
 if TYPE_CHECKING:
@@ -31,23 +31,6 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery
 
 _log = logging.getLogger("busbridge.handling")
-
-_UNREADABLE: Final[dict[type[BusbridgeError], Reason]] = {
-    InvalidEnvelope: Reason.INVALID_ENVELOPE,
-    InvalidMessage: Reason.INVALID_MESSAGE,
-    UnknownVersion: Reason.UNKNOWN_VERSION,
-    UnknownContract: Reason.UNKNOWN_CONTRACT,
-    NotHandled: Reason.NOT_HANDLED,
-}
-
-
-class Failure(NamedTuple):
-    """An attempt that failed."""
-
-    reason: Reason
-    error: BaseException
-    final: bool
-    """True: another attempt would fail the same way."""
 
 
 @final
@@ -92,7 +75,7 @@ class Handling:
             self._not_handled(delivery, error)
             return
         except (InvalidEnvelope, InvalidMessage, UnknownVersion) as error:
-            self._bury(delivery, Failure(_UNREADABLE[type(error)], error, final=True), attempts=0)
+            self._bury(delivery, Failure(UNREADABLE[type(error)], error, final=True), attempts=0)
             return
         attempt = delivery.attempt
         while (failure := await self._attempt(choice, message, delivery, attempt)) is not None:
@@ -115,23 +98,23 @@ class Handling:
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
         try:
-            bound = _taker(choice, message)
+            bound = taker(choice, message)
         except Exception as error:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
             return Failure(Reason.FAILED, error, final=False)
         if bound is None:
             self._discard(delivery, "filtered")
             return None
         context: LiveContext[Any] = LiveContext(
-            delivery, attempt, self._plan, bound.name, self._publishing, self._resources
+            delivery, message, attempt, self._plan, bound, self._publishing, self._resources
         )
         try:
             if self._tracing is None:
                 await bound.call(message, context)
             else:
                 await self._traced(self._tracing, bound, message, context, delivery)
-        except BaseException as error:  # noqa: BLE001 - `_failure` lets through what is no failure
+        except BaseException as error:  # noqa: BLE001 - `failure_of` lets through what is no failure
             self._publishing.abandon(context.outgoing, error)
-            return _failure(error, bound.fatal)
+            return failure_of(error, bound.fatal)
         finally:
             context.ended = True
         if context.outgoing:
@@ -170,7 +153,7 @@ class Handling:
         if self._plan.others is Others.DISCARD:
             self._discard(delivery, "not_handled")
         else:
-            self._bury(delivery, Failure(_UNREADABLE[type(error)], error, final=True), attempts=0)
+            self._bury(delivery, Failure(UNREADABLE[type(error)], error, final=True), attempts=0)
 
     def _bury(self, delivery: Delivery, failure: Failure, attempts: int) -> None:
         delivery.reject(record_of(failure.reason, failure.error, delivery, self._plan, attempts))
@@ -195,27 +178,3 @@ class Handling:
     def _observe(self, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         if self._observer is not None:
             self._observer.ended(self._plan, delivery, fate, error)
-
-
-def _taker(choice: Choice, message: Contract) -> Bound | None:
-    """The first handler that takes the message."""
-    for bound in choice.handlers:
-        if bound.when is None or bound.when(message):
-            return bound
-    return None
-
-
-def _failure(error: BaseException, fatal: tuple[type[Exception], ...]) -> Failure:
-    """What a handler raised, as a failed attempt. Raises it where it ends the process, CancelledError at a stop."""
-    if not isinstance(error, Exception | asyncio.CancelledError):
-        raise error
-    if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
-        raise asyncio.CancelledError from error
-    final = isinstance(error, fatal)
-    return Failure(Reason.FATAL if final else Reason.FAILED, error, final)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task was asked to end. A CancelledError alone does not say so: a handler may raise one by itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -9,18 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from itertools import cycle
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from busbridge.runtime._pace import Pace
     from busbridge.transport import Delivery
 
     Handle = Callable[[Delivery], Awaitable[None]]
     Release = Callable[[Delivery], None]
+    HandleMany = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
+    """Handles deliveries from the front, returns those that have not begun."""
 
 _AGAIN: Final = 1.0
 """Seconds after which a handler that swallowed its cancellation is cancelled again."""
+
+
+class Together(NamedTuple):
+    """A way to handle deliveries several at a time: a lane takes what is there and never waits for more."""
+
+    handle: HandleMany
+    pace: Pace
 
 
 @final
@@ -47,18 +57,20 @@ class Lanes:
     ends that lane and is raised by `failed`.
     """
 
-    def __init__(self, count: int, handle: Handle, release: Release, *, ordered: bool) -> None:
+    def __init__(self, count: int, handle: Handle | Together, release: Release, *, ordered: bool) -> None:
         shared: deque[Delivery] = deque()
         self._lanes = [_Lane(deque() if ordered else shared) for _ in range(count)]
         self._idle: list[_Lane] = []
         self._turn = cycle(self._lanes)
         self._ordered = ordered
-        self._handle = handle
         self._release = release
         self._open = 0
         self._empty = asyncio.Event()
         self._empty.set()
-        self._tasks = [asyncio.create_task(self._run(lane)) for lane in self._lanes]
+        if isinstance(handle, Together):
+            self._tasks = [asyncio.create_task(self._run_together(lane, handle)) for lane in self._lanes]
+        else:
+            self._tasks = [asyncio.create_task(self._run(lane, handle)) for lane in self._lanes]
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
         """Lines the deliveries up and wakes the lanes they go to."""
@@ -84,8 +96,8 @@ class Lanes:
             if lane.wakeup is not None:
                 lane.wake()
 
-    async def _run(self, lane: _Lane) -> None:
-        line, handle = lane.line, self._handle
+    async def _run(self, lane: _Lane, handle: Handle) -> None:
+        line = lane.line
         loop = asyncio.get_running_loop()
         while True:
             finished = 0
@@ -101,6 +113,26 @@ class Lanes:
             if not self._ordered:
                 self._idle.append(lane)
             await wakeup
+
+    async def _run_together(self, lane: _Lane, together: Together) -> None:
+        line, (handle, pace) = lane.line, together
+        loop = asyncio.get_running_loop()
+        while True:
+            while line:
+                taken = [line.popleft() for _ in range(min(pace.limit, len(line)))]
+                rest = await handle(taken)
+                self._put_back(lane, rest)
+                self._finish(len(taken) - len(rest))
+            lane.wakeup = wakeup = loop.create_future()
+            if not self._ordered:
+                self._idle.append(lane)
+            await wakeup
+
+    def _put_back(self, lane: _Lane, rest: Sequence[Delivery]) -> None:
+        """In their old place, for this lane or, where all share one line, for any that has nothing to do."""
+        lane.line.extendleft(reversed(rest))
+        for _ in range(min(len(rest), len(self._idle))):
+            self._idle.pop().wake()
 
     def _finish(self, count: int) -> None:
         self._open -= count

@@ -17,7 +17,7 @@ class Observer(Protocol):
     """Told synchronously, on the event loop, in the order things happen. Must not raise."""
 
     def publishing(self, prepared: Sequence[Prepared]) -> None:
-        """These messages are about to be handed to their transports."""
+        """These messages are about to be handed to their transports, or are committed to the outbox."""
         ...
 
     def undelivered(self, failures: Sequence[Undelivered]) -> None:
@@ -25,5 +25,5 @@ class Observer(Protocol):
         ...
 
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
-        """A delivery ended: `handled`, `discarded`, `dead` or `released`."""
+        """A delivery ended: `handled`, `discarded`, `dead`, `released`; with a store also `duplicate`, `scheduled`."""
         ...

@@ -131,6 +131,14 @@ class Publishing:
             for span in (each.spans or {}).values():
                 span.end(error)
 
+    def committed(self, prepared: Sequence[Prepared]) -> None:
+        """It is in the outbox, committed: from here on it is the relay's to publish."""
+        for each in prepared:
+            for span in (each.spans or {}).values():
+                span.end(None)
+        if self._observer is not None:
+            self._observer.publishing(prepared)
+
     async def send(self, prepared: Sequence[Prepared]) -> list[Undelivered]:
         """Publishes everything and returns what was not confirmed. Raises ClosedError."""
         if self._observer is not None:

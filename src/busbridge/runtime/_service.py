@@ -58,14 +58,15 @@ class Service(Generic[R]):
         handled = (each for subscription in self._subscriptions.values() for each in subscription.contracts)
         return tuple(dict.fromkeys([*self.publishes, *handled]))
 
-    def subscription(self, name: str) -> Subscription[R]:
+    def subscription(self, name: str, *, idempotency_key: str | None = None) -> Subscription[R]:
         """A named place of this service at one destination, which the configuration gives.
 
-        Raises HandlerError if the service has one of this name.
+        `idempotency_key` counts for all its handlers: see `Subscription.handles`. Raises HandlerError if the service
+        has one of this name.
         """
         if name in self._subscriptions:
             raise HandlerError(f"service {self.name!r} has a subscription {name!r} already")
-        self._subscriptions[name] = subscription = Subscription[R](self.name, name)
+        self._subscriptions[name] = subscription = Subscription[R](self.name, name, idempotency_key)
         return subscription
 
     def __repr__(self) -> str:
@@ -76,9 +77,10 @@ class Service(Generic[R]):
 class Subscription(Generic[R]):
     """One queue or one consumer group, shared by the replicas of a service. Made by `Service.subscription`."""
 
-    def __init__(self, service: str, name: str) -> None:
+    def __init__(self, service: str, name: str, idempotency_key: str | None = None) -> None:
         self.service = service
         self.name = name
+        self.idempotency_key = idempotency_key
         self._handlers: list[Handler] = []
 
     @property
@@ -100,6 +102,7 @@ class Subscription(Generic[R]):
         when: Callable[[C], bool] | None = ...,
         fatal: Fatal = ...,
         name: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C, R]: ...
     @overload
     def handles(
@@ -111,6 +114,7 @@ class Subscription(Generic[R]):
         when: Callable[[C1 | C2], bool] | None = ...,
         fatal: Fatal = ...,
         name: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2, R]: ...
     @overload
     def handles(
@@ -123,6 +127,7 @@ class Subscription(Generic[R]):
         when: Callable[[C1 | C2 | C3], bool] | None = ...,
         fatal: Fatal = ...,
         name: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3, R]: ...
     @overload
     def handles(
@@ -136,6 +141,7 @@ class Subscription(Generic[R]):
         when: Callable[[C1 | C2 | C3 | C4], bool] | None = ...,
         fatal: Fatal = ...,
         name: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3 | C4, R]: ...
     def handles(
         self,
@@ -143,6 +149,7 @@ class Subscription(Generic[R]):
         when: Callable[[Any], bool] | None = None,
         fatal: Fatal = (),
         name: str | None = None,
+        idempotency_key: str | None = None,
     ) -> HandlerDecorator[Any, R]:
         """Makes the decorated function the handler of `contracts`; it stays the function it was.
 
@@ -153,10 +160,12 @@ class Subscription(Generic[R]):
         `when` filters by content: a message that no handler's `when` takes is discarded by the rule `filtered` and
         counted. An error of a `fatal` class makes the message a dead letter at once; any other is tried again, as often
         as the configuration says. `name` (default: the function's) is part of the ids of what the handler publishes, so
-        renaming it changes them. Raises HandlerError where the function can't be a handler, or would never be reached.
+        renaming it changes them. `idempotency_key` names the field of the contracts that tells whether a message
+        is the same one, for producers that can't keep ids (default: the subscription's, else the message's id). Raises
+        HandlerError where the function can't be a handler, or would never be reached.
         """
         check_contracts(contracts, f"subscription {self.name!r} handles")
-        return HandlerDecorator(self, contracts, when, fatal, name)
+        return HandlerDecorator(self, contracts, when, fatal, name, idempotency_key or self.idempotency_key)
 
     def add(self, handler: Handler) -> None:
         """Adds a handler. Raises HandlerError where its name is taken, or where it could never be reached."""
@@ -189,9 +198,10 @@ class HandlerDecorator(Generic[C, R]):
         when: Callable[[Any], bool] | None,
         fatal: Fatal,
         name: str | None,
+        idempotency_key: str | None = None,
     ) -> None:
         self._subscription = subscription
-        self._declared = (contracts, when, fatal, name)
+        self._declared = (contracts, when, fatal, name, idempotency_key)
 
     @overload
     def __call__(self, function: Callable[[C], Awaitable[None]], /) -> Callable[[C], Awaitable[None]]: ...

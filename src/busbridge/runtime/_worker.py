@@ -1,4 +1,4 @@
-"""One subscription at work: takes deliveries from its source and puts them into lanes, until told to stop."""
+"""One subscription at work: takes deliveries from its sources and puts them into lanes, until told to stop."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Final, final
 
 from busbridge.errors import SourceEnded
-from busbridge.runtime._lanes import Lanes
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._counts import Counts
-    from busbridge.runtime._handling import Handling
+    from busbridge.runtime._lanes import Lanes
     from busbridge.transport import Source
 
 _log = logging.getLogger("busbridge.worker")
@@ -25,21 +26,26 @@ _FLUSH_SECONDS: Final = 5.0
 class Worker:
     """Made when a bus opens; `stop` once."""
 
-    def __init__(self, plan: SubscriptionPlan, source: Source, handling: Handling) -> None:
+    def __init__(
+        self,
+        plan: SubscriptionPlan,
+        sources: Sequence[Source],
+        lanes: Lanes,
+        counts: Counts,
+        finish: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`sources`: the broker's, and the timers'. `finish` is awaited when the lanes have ended, before leaving."""
         self.plan = plan
-        self._source = source
-        self._handling = handling
-        self._lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
-        self._taking = asyncio.create_task(self._take())
+        self.counts = counts
+        """What became of its deliveries so far."""
+        self._sources = sources
+        self._lanes = lanes
+        self._finish = finish
+        self._taking = [asyncio.create_task(self._take(each)) for each in sources]
         self._watching = asyncio.create_task(self._watch())
 
-    @property
-    def counts(self) -> Counts:
-        """What became of its deliveries so far."""
-        return self._handling.counts
-
-    async def _take(self) -> None:
-        source, lanes = self._source, self._lanes
+    async def _take(self, source: Source) -> None:
+        lanes = self._lanes
         try:
             while True:
                 lanes.put(await source.receive())
@@ -50,8 +56,8 @@ class Worker:
         """Ends when taking ends; raises, after logging it, what stopped the subscription unasked."""
         lanes = asyncio.create_task(self._lanes.failed())
         try:
-            await asyncio.wait({self._taking, lanes}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (self._taking, lanes):
+            await asyncio.wait({*self._taking, lanes}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*self._taking, lanes):
                 if task.done() and not task.cancelled():
                     task.result()
         except Exception as error:
@@ -70,10 +76,11 @@ class Worker:
         What was cancelled is not settled: the broker hands it over again. What had stopped the subscription before was
         logged and is raised by `failed`, not here.
         """
-        self._source.drain()
+        for each in self._sources:
+            each.drain()
         try:
             async with asyncio.timeout(grace):
-                await asyncio.wait({self._taking})
+                await asyncio.wait(self._taking)
                 await self._lanes.drained()
         except TimeoutError:
             _log.warning(
@@ -83,15 +90,20 @@ class Worker:
             await self._leave()
 
     async def _leave(self) -> None:
-        self._taking.cancel()
+        for task in self._taking:
+            task.cancel()
         await self._lanes.close()
-        if not await self._source.flush(_FLUSH_SECONDS):
+        if self._finish is not None:
+            await self._finish()
+        flushed = await asyncio.gather(*(each.flush(_FLUSH_SECONDS) for each in self._sources))
+        if not all(flushed):
             _log.warning(
                 "%s: the broker did not hear every settlement; some messages will be delivered again", self.plan.group
             )
-        await self._source.close()
+        for each in self._sources:
+            await each.close()
         _log.info("%s has left: %r", self.plan.group, self.counts)
-        await asyncio.gather(self._taking, self._watching, return_exceptions=True)
+        await asyncio.gather(*self._taking, self._watching, return_exceptions=True)
 
     def __repr__(self) -> str:
         return f"<Worker {self.plan.group!r}, {self.counts!r}>"

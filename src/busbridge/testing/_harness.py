@@ -13,6 +13,7 @@ from busbridge.errors import BusbridgeError
 from busbridge.routing import namespaced
 from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, joined, made_up, remove
 from busbridge.testing._ledger import Dead, Ledger
+from busbridge.testing._own_stores import with_own_stores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -56,9 +57,11 @@ async def harness(
             await bus.publish(OrderCreated(order_id="1"))
             await bus.settled()
 
-    In memory, whatever the configuration's transports are; without a `config` one is made up. With `real_brokers`
+    In memory, whatever the configuration's transports are; without a `config` one is made up. A service that declares a
+    store has one in a file of this harness's own, whatever its URL is. With `real_brokers`
     (default: the pytest option `--busbridge-real-brokers`) on the brokers of the configuration, under physical names of
-    this harness's own; all that has these names is removed when it is left, whatever happened. Entering raises as
+    this harness's own, and with its stores; all that has these names is removed when it is left, whatever happened.
+    Entering raises as
     `Bus` does, but one ConfigurationError for all services. Leaving raises again what made a handler give up, unless
     `settled` did or `raise_failures` is False.
     """
@@ -70,6 +73,8 @@ async def harness(
     async with AsyncExitStack() as stack:
         if on_brokers:
             loaded, transports = _for_a_while(stack, loaded, transports)
+        else:
+            loaded = with_own_stores(stack, loaded)
         plans = [each for each in loaded.subscriptions() if each.service in {service.name for service in services}]
         ledger = Ledger(plans)
         watch = _Watch(ledger, published)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from busbridge.errors import InvalidEnvelope
 from busbridge.memory import takes
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime import Prepared, Undelivered
     from busbridge.transport import Delivery, Entry
+
+
+_GOES_ON: Final = frozenset({"released", "scheduled"})
+"""Fates after which the same message comes again."""
 
 
 class Dead(NamedTuple):
@@ -79,7 +83,7 @@ class Ledger:
         message_id = _id_of(plan, delivery)
         if fate == "dead" and error is not None:
             self.dead.append(Dead(plan.service, plan.name, message_id, error, delivery.body))
-        if fate != "released" and message_id is not None:
+        if fate not in _GOES_ON and message_id is not None:
             self._strike([Expected(message_id, _place(plan))])
         self.changed.set()
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from busbridge.contract import Writer
 from busbridge.envelope import check_headers, derived_id, new_id
+from busbridge.errors import HandlerError
 from busbridge.runtime import Context, DeliveryInfo
 from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     from busbridge.contract import Contract
 
@@ -35,7 +38,11 @@ class RecordingContext(Context[R]):
         causation_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         delivery: DeliveryInfo | None = None,
+        idempotency_key: str | None = None,
+        connection: AsyncConnection | None = None,
+        session: AsyncSession | None = None,
     ) -> None:
+        """`connection`, `session`: what the handler is to write through; the test commits it, or rolls it back."""
         self._resources = resources
         self._message_id = message_id or new_id()
         self._source = source
@@ -43,6 +50,9 @@ class RecordingContext(Context[R]):
         self._causation_id = causation_id
         self._headers = dict(headers or {})
         self._delivery = delivery or DeliveryInfo("test", "test", attempt=1, redelivered=False, position=None)
+        self._idempotency_key = idempotency_key or derived_id(source, self._message_id, "test/handler", 0)
+        self._connection = connection
+        self._session = session
         self.published: list[Contract] = []
 
     @property
@@ -72,6 +82,22 @@ class RecordingContext(Context[R]):
     @property
     def delivery(self) -> DeliveryInfo:
         return self._delivery
+
+    @property
+    def idempotency_key(self) -> str:
+        return self._idempotency_key
+
+    @property
+    def connection(self) -> AsyncConnection:
+        if self._connection is None:
+            raise HandlerError("the handler asks for a connection: give RecordingContext a connection=")
+        return self._connection
+
+    @property
+    def session(self) -> AsyncSession:
+        if self._session is None:
+            raise HandlerError("the handler asks for a session: give RecordingContext a session=")
+        return self._session
 
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
         writer = Writer(type(message))

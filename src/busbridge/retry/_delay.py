@@ -1,0 +1,18 @@
+"""How long a delayed attempt waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbridge.routing import RetryPlan
+
+
+def delay(plan: RetryPlan, number: int, between: Callable[[float, float], float]) -> float:
+    """Seconds that delayed attempt `number` (the first is 1) waits: drawn by `between` from `first` to its ceiling.
+
+    Drawn at random, so that messages that failed together do not come back together.
+    """
+    return between(plan.first, plan.ceiling(number))

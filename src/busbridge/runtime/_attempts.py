@@ -1,0 +1,133 @@
+"""Calls of a handler inside a transaction: those that follow at once, each in a savepoint."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from sqlalchemy.exc import DBAPIError
+
+from busbridge.errors import StoreContention
+from busbridge.retry import Reason, words_of
+from busbridge.runtime._failure import Failure, failure_of
+from busbridge.runtime._store_context import StoreContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from busbridge.contract import Contract
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._counts import Counts
+    from busbridge.runtime._prepared import Prepared
+    from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._work import Work
+    from busbridge.store import Store, Transaction
+    from busbridge.telemetry.tracing import Tracing
+
+_log = logging.getLogger("busbridge.handling")
+
+
+class Attempted(NamedTuple):
+    """What came of the attempts that follow each other at once."""
+
+    ended: int
+    """Attempts of this message that have ended, now and before."""
+    failure: Failure | None
+    """Of the last one; None: it succeeded."""
+    outgoing: Sequence[Prepared] = ()
+    cut: bool = False
+    """The next attempt is somebody else's: the session takes no more."""
+
+
+@final
+class Attempts:
+    """Calls the handlers of one subscription."""
+
+    def __init__(
+        self,
+        store: Store,
+        plan: SubscriptionPlan,
+        publishing: Publishing,
+        resources: Any,
+        system: str,
+        tracing: Tracing | None,
+        counts: Counts,
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._publishing = publishing
+        self._resources = resources
+        self._system = system
+        self._tracing = tracing
+        self._counts = counts
+
+    async def make(self, work: Work, ended: int, transaction: Transaction) -> Attempted:
+        """Calls the handler until it succeeds or no attempt follows at once; `ended` are the attempts before.
+
+        Raises StoreError where the transaction can only be left, CancelledError at a stop, and what ends the process.
+        """
+        while True:
+            ended += 1
+            outgoing, failure = await self._one(work, ended, transaction)
+            if failure is None or failure.final or ended >= self._plan.retry.immediate:
+                return Attempted(ended, failure, outgoing)
+            if not work.delivery.session.taking:
+                return Attempted(ended, failure, cut=True)
+            self._counts.repeated += 1
+            _log.warning(
+                "%s: attempt %d failed, trying again: %s: %s",
+                self._plan.group,
+                ended,
+                type(failure.error).__qualname__,
+                words_of(failure.error),
+            )
+
+    async def _one(
+        self, work: Work, attempt: int, transaction: Transaction
+    ) -> tuple[Sequence[Prepared], Failure | None]:
+        trouble, work.trouble = work.trouble, None
+        if trouble is not None:
+            return (), Failure(Reason.FAILED, trouble, final=False)
+        await transaction.savepoint()
+        message = work.message()
+        context: StoreContext[Any] = StoreContext(
+            work, message, attempt, self._plan, self._publishing, self._resources, transaction
+        )
+        try:
+            await self._call(work, message, context)
+            await context.keep()
+        except BaseException as error:  # noqa: BLE001 - `failure_of` lets through what is no failure
+            self._publishing.abandon(context.outgoing, error)
+            failure = failure_of(error, work.bound.fatal)
+            await self._undo(error, context, transaction)
+            return (), failure
+        finally:
+            context.ended = True
+        await transaction.release()
+        return context.outgoing, None
+
+    async def _call(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
+        if work.doubtful and work.bound.when is not None and not work.bound.when(message):
+            return
+        if self._tracing is None:
+            await work.bound.call(message, context)
+            return
+        with self._tracing.handling(
+            work.delivery.headers,
+            self._system,
+            self._plan.destination.physical,
+            self._plan.group,
+            message_id=context.message_id,
+            correlation_id=context.correlation_id,
+        ):
+            await work.bound.call(message, context)
+
+    async def _undo(self, error: BaseException, context: StoreContext[Any], transaction: Transaction) -> None:
+        """Back to the savepoint. Raises StoreError where the whole transaction is lost."""
+        if isinstance(error, DBAPIError) and isinstance(met := self._store.told(error), StoreContention):
+            raise met from error
+        try:
+            await context.drop()
+        except DBAPIError as failure:
+            raise self._store.told(failure) or failure from error
+        await transaction.rollback_to()

@@ -1,0 +1,77 @@
+"""Messages of which somebody may die: that they run is committed before their handler begins (T7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from busbridge.outbox import Action, decide
+from busbridge.store import InboxRow, InboxState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from busbridge.outbox import Decision
+    from busbridge.runtime._work import Work
+    from busbridge.store import InboxKey, Store
+    from busbridge.transport import Delivery
+
+
+@final
+class Begun:
+    """Those that one subscription has in this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counted: dict[Delivery, tuple[InboxKey, Decision]] = {}
+        self._given_back: list[tuple[InboxKey, Decision]] = []
+
+    async def count(self, works: Sequence[Work]) -> None:
+        """Commits that `works` run, one of them a crash more where it ran before and never ended. Raises StoreError."""
+        decisions: dict[InboxKey, Decision] = {}
+        async with self._store.transaction() as transaction:
+            rows = await transaction.inbox(work.key for work in works)
+            for work in works:
+                decision = decide(rows.get(work.key), work.arrival)
+                if decision.action in {Action.COUNT, Action.ALONE}:
+                    decisions.setdefault(work.key, decision)
+            await transaction.put_inbox(_running(key, each, each.crashes) for key, each in decisions.items())
+        for work in works:
+            work.suspect = work.key in decisions
+            if work.suspect:
+                work.counted = decisions[work.key]
+                self._counted[work.delivery] = (work.key, work.counted)
+
+    def recall(self, work: Work) -> None:
+        """A message that was counted and put back in its line has not begun once more."""
+        if (counted := self._counted.get(work.delivery)) is not None:
+            work.counted = counted[1]
+
+    def ended(self, delivery: Delivery) -> None:
+        """It has come to its end: its row says so."""
+        self._counted.pop(delivery, None)
+
+    def given_back(self, delivery: Delivery) -> None:
+        """It has not ended, and nobody has died: `tell` takes back what was counted."""
+        if (counted := self._counted.pop(delivery, None)) is not None:
+            self._given_back.append(counted)
+
+    async def tell(self) -> None:
+        """Takes back what was counted of messages that were given back since. Raises StoreError; may be repeated."""
+        if not self._given_back:
+            return
+        counted = dict(self._given_back)
+        async with self._store.transaction() as transaction:
+            rows = await transaction.inbox(counted)
+            untouched = [key for key, row in rows.items() if _is_as_counted(row, counted[key])]
+            # One crash less than the next look at a running row will find, so that it finds as many as there were.
+            await transaction.put_inbox(_running(key, counted[key], counted[key].crashes - 1) for key in untouched)
+        self._given_back = [each for each in self._given_back if each[0] not in counted]
+
+
+def _running(key: InboxKey, decision: Decision, crashes: int) -> InboxRow:
+    return InboxRow(key, InboxState.RUNNING, decision.ended, crashes)
+
+
+def _is_as_counted(row: InboxRow, decision: Decision) -> bool:
+    """Whether nobody has gone on with the message meanwhile."""
+    return row.state is InboxState.RUNNING and (row.attempt, row.crashes) == (decision.ended, decision.crashes)

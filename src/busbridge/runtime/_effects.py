@@ -1,0 +1,247 @@
+"""What happens to deliveries where the service has a store: their effects happen once, several in a transaction.
+
+A message's way: read; known to the inbox or not; its handler called in a savepoint; its row, and what it publishes,
+written with its effects; committed; only then settled. Whatever ends in between, the message comes again, and the inbox
+knows how far it had come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final, TypeVar, final
+
+from busbridge.errors import StoreContention, StoreError, StoreUnavailable
+from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
+from busbridge.retry import record_of
+from busbridge.runtime._begun import Begun
+from busbridge.runtime._pace import BUDGET, Pace
+from busbridge.runtime._unit import Unit
+from busbridge.runtime._work import Fate, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from busbridge.outbox import Relay, TimerSource
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._attempts import Attempts
+    from busbridge.runtime._endings import Endings
+    from busbridge.runtime._failure import Failure
+    from busbridge.runtime._intake import Intake
+    from busbridge.runtime._unit import Between
+    from busbridge.runtime._work import Ended
+    from busbridge.store import Store
+    from busbridge.transport import Delivery
+
+T = TypeVar("T")
+
+_log = logging.getLogger("busbridge.handling")
+
+_MEETINGS: Final = 10
+"""How often a message alone may meet another transaction before that counts as an attempt that failed."""
+_LONGEST_WAIT: Final = 0.5
+"""Seconds before its transaction is begun anew, at most."""
+_LAST_WORDS: Final = 2.0
+"""Seconds that the database has, at a stop, to hear what was given back."""
+
+
+@final
+class Effects:
+    """The pipeline of one subscription. `handle` is called by its lanes; `finish` when they have ended."""
+
+    def __init__(
+        self,
+        store: Store,
+        plan: SubscriptionPlan,
+        intake: Intake,
+        attempts: Attempts,
+        endings: Endings,
+        relay: Relay,
+        timers: TimerSource | None,
+        *,
+        batch: int,
+        between: Between = random.uniform,
+    ) -> None:
+        """`between` draws the jitter of delays."""
+        self.counts = endings.counts
+        self.pace = Pace(batch)
+        self._store = store
+        self._plan = plan
+        self._intake = intake
+        self._attempts = attempts
+        self._endings = endings
+        self._relay = relay
+        self._timers = timers
+        self._between = between
+        self._begun = Begun(store)
+        self._database = Outage(_log, f"{plan.group} waits for its store")
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Handles deliveries in their order; returns those at the end that have not begun, when time is up.
+
+        The others are settled or released. What it raises ends the process or this lane; nothing is settled then that
+        is not committed.
+        """
+        reached("received")
+        held = dict.fromkeys(deliveries)
+        try:
+            return await self._handle(held)
+        except BaseException as error:
+            for each in held:
+                self.release(each, error)
+            raise
+
+    def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
+        """Gives a delivery back that has not ended: the broker hands it over again."""
+        self._begun.given_back(delivery)
+        self._endings.release(delivery, error)
+
+    async def finish(self) -> None:
+        """Takes back what was counted of messages that were given back, so that a stop is no crash."""
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._begun.tell()
+        except (StoreError, TimeoutError) as error:
+            _log.warning("%s: messages that were given back count as crashed: %s", self._plan.group, error)
+
+    async def _handle(self, held: dict[Delivery, None]) -> list[Delivery]:
+        works = await self._read(held)
+        while works:
+            await self._count([work for work in works if work.uncounted])
+            group = works[:1] if works[0].alone else list(takewhile(_is_not_alone, works))
+            rest = await self._together(group, held)
+            works = rest + works[len(group) :]
+            if rest and not rest[0].uncounted:
+                break
+        return [work.delivery for work in works]
+
+    async def _read(self, held: dict[Delivery, None]) -> list[Work]:
+        works: list[Work] = []
+        for delivery in list(held):
+            read = self._intake.read(delivery)
+            if isinstance(read, Work):
+                self._begun.recall(read)
+                works.append(read)
+            else:
+                await self._dismiss(read)
+                self._end(read, held)
+        return works
+
+    async def _dismiss(self, ended: Ended) -> None:
+        """What came by a timer and no handler takes: nobody but the store holds it."""
+        if isinstance(ended.delivery, TimerDelivery):
+            await self._patiently(partial(self._drop, ended.delivery, ended.failure))
+
+    async def _drop(self, delivery: TimerDelivery, failure: Failure | None) -> None:
+        async with self._store.transaction() as transaction:
+            if failure is not None:
+                record = record_of(failure.reason, failure.error, delivery, self._plan, delivery.timer.attempt)
+                await transaction.put_outbox([to_dead_letter(delivery, record, self._plan)])
+            await transaction.drop_timers([delivery.timer.id])
+
+    async def _count(self, works: list[Work]) -> None:
+        while works:
+            try:
+                await self._patiently(partial(self._begun.count, works))
+            except StoreContention:
+                await asyncio.sleep(random.uniform(0, _LONGEST_WAIT))  # noqa: S311 - jitter
+            else:
+                return
+
+    async def _together(self, works: list[Work], held: dict[Delivery, None]) -> list[Work]:
+        """All in one transaction, or message by message where that can't be; returns those that have not begun."""
+        try:
+            return await self._committed(works, held)
+        except StoreError as error:
+            if len(works) == 1:
+                return await self._insist(works[0], error, held)
+            _log.info("%s: a transaction of %d messages is begun anew: %s", self._plan.group, len(works), error)
+        for index, work in enumerate(works):
+            if await self._together([work], held):
+                return works[index:]
+        return []
+
+    async def _insist(self, work: Work, error: StoreError, held: dict[Delivery, None]) -> list[Work]:
+        """One whose transaction failed: begun anew while others are in the way, which is no attempt; then it is one."""
+        meetings = 1
+        while isinstance(error, StoreContention) and meetings < _MEETINGS:
+            await asyncio.sleep(random.uniform(0, _LONGEST_WAIT * meetings / _MEETINGS))  # noqa: S311 - jitter
+            try:
+                return await self._committed([work], held)
+            except StoreError as again:
+                error, meetings = again, meetings + 1
+        work.trouble = error
+        return await self._committed([work], held)
+
+    async def _committed(self, works: list[Work], held: dict[Delivery, None]) -> list[Work]:
+        """One transaction, and the settlements that follow; waits for a database that is away."""
+        unit, rest = await self._patiently(partial(self._transact, works))
+        reached("before_settle")
+        for ended in unit.ended:
+            self._end(ended, held)
+        if unit.publishes:
+            self._relay.poke()
+        if self._timers is not None:
+            for seconds in unit.delays:
+                self._timers.expect(seconds)
+        return rest
+
+    async def _transact(self, works: list[Work]) -> tuple[Unit, list[Work]]:
+        unit: Unit | None = None
+        try:
+            async with self._store.transaction() as transaction:
+                rows = await transaction.inbox(work.key for work in works)
+                unit = Unit(transaction, rows, self._plan, self._attempts, self._between)
+                reached("in_transaction")
+                rest = await self._fill(unit, works)
+                await unit.write()
+                reached("before_commit")
+        except BaseException as error:
+            if unit is not None:
+                self._endings.abandon(unit.ended, error)
+            raise
+        reached("after_commit")
+        return unit, rest
+
+    async def _fill(self, unit: Unit, works: list[Work]) -> list[Work]:
+        """Takes messages until the time is up, or one must be counted first; returns the rest."""
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        done = 0
+        for work in works:
+            if done and clock() - begin > BUDGET:
+                break
+            if not work.delivery.session.taking:
+                unit.release(work)
+            elif not await unit.take(work):
+                work.suspect = True
+                break
+            done += 1
+        self.pace.ran(done, clock() - begin)
+        return works[done:]
+
+    def _end(self, ended: Ended, held: dict[Delivery, None]) -> None:
+        del held[ended.delivery]
+        if ended.fate is Fate.RELEASED:
+            self._begun.given_back(ended.delivery)
+        else:
+            self._begun.ended(ended.delivery)
+        self._endings.settle(ended)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` returns, once the database is there. COMMIT may have had its answer lost: the inbox will tell."""
+        while True:
+            try:
+                result = await work()
+            except StoreUnavailable as error:
+                await asyncio.sleep(self._database.failed(error))
+            else:
+                self._database.over()
+                return result
+
+
+def _is_not_alone(work: Work) -> bool:
+    return not work.alone

@@ -1,0 +1,78 @@
+"""The store's transaction as a handler gets it: to write through, not to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn, final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from busbridge.errors import HandlerError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncTransaction
+
+_REMEDY: Final = (
+    "it is committed with the message when the handler returns, and rolled back when it raises; for a part of it use "
+    "begin_nested()"
+)
+
+
+@final
+class JoinedConnection(AsyncConnection):
+    """The connection of a transaction that somebody else ends."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__(connection.engine, connection.sync_connection)
+
+    async def commit(self) -> NoReturn:
+        raise _refusal("connection.commit")
+
+    async def rollback(self) -> NoReturn:
+        raise _refusal("connection.rollback")
+
+    async def close(self) -> NoReturn:
+        raise _refusal("connection.close")
+
+    async def invalidate(self, exception: BaseException | None = None) -> NoReturn:  # noqa: ARG002
+        raise _refusal("connection.invalidate")
+
+    def begin(self) -> NoReturn:
+        raise _refusal("connection.begin")
+
+    def get_transaction(self) -> AsyncTransaction | None:
+        raise _refusal("connection.get_transaction")
+
+
+@final
+class JoinedSession(AsyncSession):
+    """A session on such a connection, in a savepoint of its own: a flush that fails undoes what it did and no more."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+
+    async def commit(self) -> NoReturn:
+        raise _refusal("session.commit")
+
+    async def rollback(self) -> NoReturn:
+        raise _refusal("session.rollback")
+
+    async def close(self) -> NoReturn:
+        raise _refusal("session.close")
+
+    async def reset(self) -> NoReturn:
+        raise _refusal("session.reset")
+
+    async def invalidate(self) -> NoReturn:
+        raise _refusal("session.invalidate")
+
+    async def keep(self) -> None:
+        """Writes what is not flushed yet, and ends the session's savepoint. Raises what the database says to it."""
+        await super().commit()
+
+    async def drop(self) -> None:
+        """Forgets its objects and undoes what it wrote."""
+        await super().close()
+
+
+def _refusal(what: str) -> HandlerError:
+    return HandlerError(f"context.{what}() is not a handler's to call: {_REMEDY}")

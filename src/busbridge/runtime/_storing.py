@@ -1,0 +1,124 @@
+"""A service's store beside its bus: opened, relayed, cleaned; and the pipelines of subscriptions that use it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, final
+
+from busbridge.errors import StoreError
+from busbridge.outbox import Exit, Relay, TimerSource, dead_letter_place
+from busbridge.runtime._attempts import Attempts
+from busbridge.runtime._counts import Counts
+from busbridge.runtime._effects import Effects
+from busbridge.runtime._endings import Endings
+from busbridge.runtime._intake import Intake
+from busbridge.runtime._lanes import Lanes, Together
+from busbridge.runtime._worker import Worker
+from busbridge.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AsyncExitStack
+
+    from busbridge.routing import Config, Destination, StorePlan, SubscriptionPlan
+    from busbridge.runtime._dispatch import Dispatcher
+    from busbridge.runtime._observer import Observer
+    from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._sender import Sender
+    from busbridge.telemetry.tracing import Tracing
+    from busbridge.transport import Source
+
+_log = logging.getLogger("busbridge.store")
+
+_CLEANED_EVERY: Final = (300.0, 900.0)
+"""Seconds between two cleanings of the inbox, jittered: several processes need not meet."""
+
+
+@final
+class Storing:
+    """Made by `opened`; what it starts is put away with the stack it is given."""
+
+    def __init__(self, store: Store, plan: StorePlan) -> None:
+        self.store = store
+        self._plan = plan
+        self._relay: Relay | None = None
+
+    @classmethod
+    async def opened(cls, stack: AsyncExitStack, service: str, plan: StorePlan) -> Storing:
+        """Opens the store. Raises StoreOutdated, StoreUnavailable, MissingExtra."""
+        store = Store(plan.url.get_secret_value(), service)
+        stack.push_async_callback(store.close)
+        await store.open(upgrade=plan.upgrade)
+        return cls(store, plan)
+
+    @property
+    def relay(self) -> Relay:
+        """What publishes the outbox, once it was started."""
+        assert self._relay is not None
+        return self._relay
+
+    def start(self, stack: AsyncExitStack, config: Config, senders: Mapping[str, Sender]) -> None:
+        """Starts to publish what is in the outbox, and to clean the inbox."""
+        exits = {each.name: Exit(senders[each.transport], each) for each in self._places(config, senders)}
+        self._relay = Relay(self.store, exits)
+        self._relay.start()
+        stack.push_async_callback(self._relay.stop, config.stop_grace)
+        cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
+        stack.push_async_callback(_cancelled, cleaning)
+
+    def work(
+        self,
+        plan: SubscriptionPlan,
+        source: Source,
+        dispatcher: Dispatcher,
+        publishing: Publishing,
+        resources: Any,
+        system: str,
+        tracing: Tracing | None,
+        observer: Observer | None,
+    ) -> Worker:
+        """A subscription at work whose effects happen once."""
+        counts = Counts()
+        timers = self._timers(plan, dispatcher.places) if plan.retry.delayed else None
+        effects = Effects(
+            self.store,
+            plan,
+            Intake(plan, dispatcher),
+            Attempts(self.store, plan, publishing, resources, system, tracing, counts),
+            Endings(plan, publishing, counts, observer),
+            self.relay,
+            timers,
+            batch=self._plan.batch,
+        )
+        lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
+        sources = [source] if timers is None else [source, timers]
+        return Worker(plan, sources, lanes, counts, effects.finish)
+
+    def _timers(self, plan: SubscriptionPlan, places: Iterable[str]) -> TimerSource:
+        return TimerSource(self.store, plan, places, buried=self.relay.poke)
+
+    def _places(self, config: Config, senders: Mapping[str, Sender]) -> Iterator[Destination]:
+        """Where what is in the outbox may go: any destination within reach, and the dead letters of subscriptions."""
+        yield from (each for each in config.destinations.values() if each.transport in senders)
+        for plan in config.services[self.store.service].subscriptions.values():
+            if plan.destination.transport in senders:
+                yield dead_letter_place(plan)
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(*_CLEANED_EVERY))  # noqa: S311 - jitter
+            try:
+                forgotten = await self.store.clean(self._plan.window)
+            except StoreError as error:
+                _log.warning("%s: the inbox is not cleaned now: %s", self.store.service, error)
+            else:
+                _log.info("%s: %d messages are older than the window and forgotten", self.store.service, forgotten)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

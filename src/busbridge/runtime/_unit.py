@@ -1,0 +1,140 @@
+"""What one transaction holds: the effects of some messages, and everything that is committed with them (R1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from busbridge.errors import BusbridgeError
+from busbridge.outbox import Action, decide, to_dead_letter, to_outbox, to_timer
+from busbridge.retry import Reason, delay, record_of
+from busbridge.runtime._failure import Failure
+from busbridge.runtime._work import Ended, Fate
+from busbridge.store import InboxRow, InboxState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbridge.outbox import Decision
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._attempts import Attempted, Attempts
+    from busbridge.runtime._work import Work
+    from busbridge.store import InboxKey, OutboxRow, TimerRow, Transaction
+
+    Between = Callable[[float, float], float]
+    """Draws a number between two."""
+
+
+@final
+class Unit:
+    """Takes messages one after another, then writes what is known of all of them in a few statements.
+
+    What it says in `ended` is true once the transaction is committed.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        rows: dict[InboxKey, InboxRow],
+        plan: SubscriptionPlan,
+        attempts: Attempts,
+        between: Between,
+    ) -> None:
+        self.ended: list[Ended] = []
+        self.delays: list[float] = []
+        """Seconds until the timers are due that it has set."""
+        self._transaction = transaction
+        self._rows = rows
+        self._plan = plan
+        self._attempts = attempts
+        self._between = between
+        self._changed: dict[InboxKey, InboxRow] = {}
+        self._outbox: list[OutboxRow] = []
+        self._timers: list[TimerRow] = []
+        self._past: list[str] = []
+
+    async def take(self, work: Work) -> bool:
+        """Brings a message to its end here. False, and nothing done, where it must be counted first."""
+        decision = self._decision(work)
+        match decision.action:
+            case Action.HANDLE | Action.COUNT | Action.ALONE:
+                if decision.action is not Action.HANDLE and work.counted is None:
+                    return False
+                await self._handle(work, decision)
+            case Action.DUPLICATE:
+                self._end(work, Ended(work.delivery, Fate.DUPLICATE))
+            case Action.CRASHED:
+                self._die(work, _crashed(decision), decision.ended, decision.crashes)
+            case Action.BURY:
+                self._die(work, _forgotten(), decision.ended, decision.crashes)
+        return True
+
+    def release(self, work: Work) -> None:
+        """It has not begun, and may not begin any more."""
+        self.ended.append(Ended(work.delivery, Fate.RELEASED))
+
+    async def write(self) -> None:
+        """Inbox, outbox and timers, each set-based."""
+        await self._transaction.put_inbox(self._changed.values())
+        await self._transaction.put_outbox(self._outbox)
+        await self._transaction.put_timers(self._timers)
+        await self._transaction.drop_timers(self._past)
+
+    def _decision(self, work: Work) -> Decision:
+        row = self._rows.get(work.key)
+        if work.counted is not None and row is not None and row.state is InboxState.RUNNING:
+            return work.counted
+        return decide(row, work.arrival)
+
+    async def _handle(self, work: Work, decision: Decision) -> None:
+        made = await self._attempts.make(work, decision.ended, self._transaction)
+        if made.cut:
+            self.release(work)
+        elif made.failure is None:
+            self._know(work, InboxState.HANDLED, made.ended, decision.crashes)
+            for each in made.outgoing:
+                self._outbox += to_outbox(each)
+            self._end(work, Ended(work.delivery, Fate.HANDLED, made.ended, outgoing=made.outgoing))
+        elif made.failure.final or made.ended >= self._plan.retry.attempts:
+            self._die(work, made.failure, made.ended, decision.crashes)
+        else:
+            await self._put_off(work, made, decision.crashes)
+
+    async def _put_off(self, work: Work, made: Attempted, crashes: int) -> None:
+        retry = self._plan.retry
+        seconds = delay(retry, made.ended - retry.immediate + 1, self._between)
+        due = await self._transaction.now() + seconds
+        self._timers.append(to_timer(work.delivery, work.identity.place, due, made.ended))
+        self.delays.append(seconds)
+        self._know(work, InboxState.SCHEDULED, made.ended, crashes)
+        self._end(work, Ended(work.delivery, Fate.SCHEDULED, made.ended, made.failure))
+
+    def _die(self, work: Work, failure: Failure, attempts: int, crashes: int) -> None:
+        self._know(work, InboxState.DEAD, attempts, crashes)
+        if work.timer is not None:  # no broker holds it: its dead letter is committed with its end
+            record = record_of(failure.reason, failure.error, work.delivery, self._plan, attempts)
+            self._outbox.append(to_dead_letter(work.delivery, record, self._plan))
+        self._end(work, Ended(work.delivery, Fate.DEAD, attempts, failure))
+
+    def _know(self, work: Work, state: InboxState, attempts: int, crashes: int) -> None:
+        row = InboxRow(work.key, state, attempts, crashes)
+        self._rows[work.key] = self._changed[work.key] = row
+
+    def _end(self, work: Work, ended: Ended) -> None:
+        if work.timer is not None:
+            self._past.append(work.timer.id)
+        self.ended.append(ended)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether there is something for the relay."""
+        return bool(self._outbox)
+
+
+def _crashed(decision: Decision) -> Failure:
+    error = BusbridgeError(f"{decision.crashes} processes died while they handled it")
+    return Failure(Reason.CRASHED, error, final=True)
+
+
+def _forgotten() -> Failure:
+    """Of a message that is known to be dead and that a broker still has: its dead letter may never have come to be."""
+    return Failure(Reason.FAILED, BusbridgeError("it had failed before, as the log of that time says"), final=True)

@@ -1,0 +1,126 @@
+"""A delivery that was read and is to be handled with a store, and how it ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from busbridge.outbox import Action, Arrival, TimerDelivery
+from busbridge.store import InboxKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from busbridge.contract import Contract
+    from busbridge.envelope import Event
+    from busbridge.errors import StoreError
+    from busbridge.outbox import Decision
+    from busbridge.runtime._dispatch import Bound, Choice
+    from busbridge.runtime._failure import Failure
+    from busbridge.runtime._identity import Identity
+    from busbridge.runtime._prepared import Prepared
+    from busbridge.store import TimerRow
+    from busbridge.transport import Delivery
+
+_FRESH: Final = Arrival()
+"""How nearly every message comes, made once."""
+
+
+@final
+class Work:
+    """One message for one handler. The same however often its transaction is begun anew."""
+
+    __slots__ = (
+        "_body",
+        "_choice",
+        "_message",
+        "bound",
+        "counted",
+        "delivery",
+        "doubtful",
+        "event",
+        "identity",
+        "key",
+        "suspect",
+        "trouble",
+    )
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        choice: Choice,
+        body: bytes,
+        message: Contract,
+        bound: Bound,
+        event: Event,
+        identity: Identity,
+        *,
+        doubtful: bool = False,
+    ) -> None:
+        self.delivery = delivery
+        self.bound = bound
+        self.event = event
+        self.identity = identity
+        self.key = InboxKey(*identity)
+        self.doubtful = doubtful
+        """Whether the handler's `when` has raised: each attempt asks it again."""
+        self.suspect = delivery.redelivered
+        """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
+        self.counted: Decision | None = None
+        """What was decided when that was committed."""
+        self.trouble: StoreError | None = None
+        """Why its transaction can't be committed: counts as an attempt that failed."""
+        self._choice = choice
+        self._body = body
+        self._message: Contract | None = message
+
+    @property
+    def timer(self) -> TimerRow | None:
+        """The timer that brought it; None: a broker did."""
+        return self.delivery.timer if isinstance(self.delivery, TimerDelivery) else None
+
+    @property
+    def arrival(self) -> Arrival:
+        """How it came."""
+        timer = self.timer
+        if timer is not None:
+            return Arrival(timer.attempt, redelivered=True, timer=True)
+        return Arrival(redelivered=True) if self.delivery.redelivered else _FRESH
+
+    @property
+    def alone(self) -> bool:
+        """Whether it gets a transaction of its own, so that it takes no other message with it."""
+        return self.counted is not None and self.counted.action is Action.ALONE
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether it must be counted before it may begin."""
+        return self.suspect and self.counted is None
+
+    def message(self) -> Contract:
+        """The message: read again for each attempt, since a handler may have changed what it was given."""
+        message, self._message = self._message, None
+        return self._choice.read(self._body) if message is None else message
+
+
+class Fate(StrEnum):
+    """How a delivery ended."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+    SCHEDULED = "scheduled"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+    RELEASED = "released"
+
+
+class Ended(NamedTuple):
+    """What became of a delivery, once its transaction is committed."""
+
+    delivery: Delivery
+    fate: Fate
+    attempts: int = 0
+    failure: Failure | None = None
+    outgoing: Sequence[Prepared] = ()
+    rule: str = ""
+    """Of a discarded one."""
