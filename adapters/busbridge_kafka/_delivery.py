@@ -44,7 +44,7 @@ class KafkaDelivery(Delivery):
         self.message = message
         self.body = message.value()
         self.key = message.key()
-        self.redelivered = attempt > 1
+        self.redelivered = offset < assignment.doubtful or attempt > 1
         self.attempt = attempt
         self.settlement = None
         self.settler = settler

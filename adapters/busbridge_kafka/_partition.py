@@ -16,11 +16,14 @@ from busbridge.transport import Session
 class Assignment(Session):
     """A partition in this process, from being assigned until it is revoked or lost."""
 
-    __slots__ = ("_ahead", "_next", "_window", "committed", "given_back", "partition", "paused")
+    __slots__ = ("_ahead", "_next", "_window", "committed", "doubtful", "given_back", "partition", "paused")
 
-    def __init__(self, partition: int, start: int) -> None:
+    def __init__(self, partition: int, start: int, window: int = 0) -> None:
+        """`window`: messages that may have begun before, where an earlier assignment ended without saying so."""
         super().__init__()
         self.partition: Final = partition
+        self.doubtful: Final = start + window
+        """The offset below which a message may have been handed over before (T7)."""
         self.committed = start
         """What the broker knows to be finished. Written by the owner of the consumer."""
         self.paused = False

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _start as start
+from busbridge_kafka._commits import MESSAGES
 from busbridge_kafka._partition import Assignment
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("busbridge.kafka")
 
+DEFAULT_PREFETCH: Final = 2_000
 DRAIN_SECONDS: Final = 30.0
 """How long a revoked partition waits for the handlers at work on it; after that they can't settle any more."""
 LONGEST_SPAN: Final = 50_000
@@ -56,6 +58,8 @@ class Partitions:
         self._failed = failed
         self._stranded = stranded
         self._paused = False
+        self._window = MESSAGES + (plan.prefetch or DEFAULT_PREFETCH)
+        """What may be finished and not committed, or in hand, when a process dies."""
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The client's callback: each partition goes on where it was committed, in a new session."""
@@ -70,7 +74,7 @@ class Partitions:
         consumer.incremental_assign(begun)
         # Told either way: a partition that was paused when it was revoked is still paused when it comes back.
         (consumer.pause if self._paused else consumer.resume)(begun)
-        fresh = {each.partition: Assignment(each.partition, each.offset) for each in begun}
+        fresh = {each.partition: Assignment(each.partition, each.offset, self._window) for each in begun}
         self.table = MappingProxyType({**self.table, **fresh})
         _log.info("%s takes partitions %s", self._plan.group, sorted(fresh))
 

@@ -19,6 +19,7 @@ from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
 from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
+from busbridge_kafka._rebalance import DEFAULT_PREFETCH
 from busbridge_kafka._source import KafkaSource
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ CAPABILITIES: Final = Capabilities(
     replayable=True,
     positions=True,
     survives_restart=True,
-    default_prefetch=2_000,
+    default_prefetch=DEFAULT_PREFETCH,
 )
 PROBE_SECONDS: Final = 5.0
 """For one attempt to reach the broker; the client tries again within it, with jittered back-off."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from busbridge_kafka._delivery import KafkaDelivery
 from busbridge_kafka._partition import Assignment
 
 
@@ -43,6 +46,14 @@ def test_what_was_released_or_waits_for_another_attempt_is_held_by_nobody_but_st
     assignment.finish(1)
     assert assignment.held == 0
     assert assignment.watermark == 0
+
+
+def test_what_an_assignment_before_may_have_begun_counts_as_handed_over_before():
+    """Kafka says of no message that it comes again: a process that died of one would never be counted (T7)."""
+    message = SimpleNamespace(value=lambda: b"", key=lambda: None)
+    assignment = Assignment(0, 100, window=10)
+    came = {offset: KafkaDelivery(None, assignment, offset, message).redelivered for offset in (100, 109, 110)}
+    assert came == {100: True, 109: True, 110: False}
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=60), st.randoms())
