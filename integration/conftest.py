@@ -24,6 +24,7 @@ from integration.brokers import (
     ensure_engine,
     make_certificates,
     start_kafka,
+    start_postgresql,
     start_rabbitmq,
 )
 
@@ -121,6 +122,13 @@ def new_kafka(broker_set: BrokerSet) -> Iterator[Callable[..., Kafka]]:
     """Makes a Kafka for this test alone; takes what `start_kafka` takes."""
     with ExitStack() as stack:
         yield lambda **options: _fresh(stack, start_kafka, broker_set, options)
+
+
+@pytest.fixture
+def new_postgresql(broker_set: BrokerSet) -> Iterator[Callable[..., PostgreSQL]]:
+    """Makes a PostgreSQL for this test alone."""
+    with ExitStack() as stack:
+        yield lambda: _fresh(stack, start_postgresql, broker_set, {})
 
 
 def _fresh(stack: ExitStack, start: Callable[..., B], broker_set: BrokerSet, options: dict[str, Any]) -> B:

@@ -12,7 +12,9 @@ _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _AMQP_METHOD_FRAME = b"\x01"
 # Size 10; API key 18 (ApiVersions), version 0, correlation id 1, no client id.
 _KAFKA_API_VERSIONS = b"\x00\x00\x00\x0a\x00\x12\x00\x00\x00\x00\x00\x01\xff\xff"
-_POSTGRESQL_SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+# Size 24, protocol 3.0. Whoever it is, a server that is up asks for a password; one that is starting up says no.
+_POSTGRESQL_STARTUP = b"\x00\x00\x00\x18\x00\x03\x00\x00user\x00busbridge\x00\x00"
+_POSTGRESQL_AUTHENTICATION = b"R"
 
 
 def rabbitmq_answers(host: str, port: int) -> bool:
@@ -26,8 +28,8 @@ def kafka_answers(host: str, port: int) -> bool:
 
 
 def postgresql_answers(host: str, port: int) -> bool:
-    """True if the server answers whether it speaks TLS."""
-    return _ask(host, port, _POSTGRESQL_SSL_REQUEST) in {b"S", b"N"}
+    """True if the server lets clients in, or would with a password."""
+    return _ask(host, port, _POSTGRESQL_STARTUP) == _POSTGRESQL_AUTHENTICATION
 
 
 def _ask(host: str, port: int, request: bytes) -> bytes:

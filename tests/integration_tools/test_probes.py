@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PROBES = [rabbitmq_answers, kafka_answers, postgresql_answers]
-_ANSWERS = [b"\x01\x00\x00", b"\x00\x00\x01\x10", b"N"]
+_ANSWERS = [b"\x01\x00\x00", b"\x00\x00\x01\x10", b"R"]
 
 
 @contextmanager

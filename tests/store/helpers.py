@@ -71,5 +71,5 @@ async def pending(store, **options):
 async def until(condition):
     """Returns when `condition()`, awaited, is true."""
     async with asyncio.timeout(20):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - what another process has done
             await asyncio.sleep(0.01)

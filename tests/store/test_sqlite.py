@@ -206,7 +206,7 @@ async def test_looking_at_a_store_makes_no_file(new_store, tmp_path):
 @in_loop
 async def test_a_folder_that_is_not_there_is_told_and_the_store_works_once_it_is(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/missing/shop.db", "shop")
-    with pytest.raises(StoreUnavailable, match="missing/shop.db is unavailable: unable to open"):
+    with pytest.raises(StoreUnavailable, match=r"missing/shop\.db is unavailable: unable to open"):
         await store.open(upgrade=True)
     (tmp_path / "missing").mkdir()
     async with opened(store):

@@ -75,7 +75,8 @@ def _is_cut(error: BaseException) -> bool:
     """Whether it is asyncpg's way to say that it has no connection, which has no code of its own."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    return type(error).__module__.startswith("asyncpg") and "clos" in str(error)
+    kind = type(error)  # the internal error: it was told of the end while it waited for something else
+    return kind.__module__.startswith("asyncpg") and (kind.__name__ == "InternalClientError" or "clos" in str(error))
 
 
 def _is_a_databases(error: BaseException) -> bool:

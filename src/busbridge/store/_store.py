@@ -224,12 +224,16 @@ class Store:
     @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[Transaction]:
         connection, statements = await self._begin()
+        broken = False
         try:
             yield Transaction(connection, statements, self._guard, self.service)
             await self._guard.run(statements.ensure_open())
             await to_the_end(self._commit(connection))
+        except StoreUnavailable:
+            broken = True
+            raise
         finally:
-            await to_the_end(self._leave(connection))
+            await to_the_end(self._leave(connection, broken=broken))
 
     async def _begin(self) -> tuple[AsyncConnection, Statements]:
         """A connection in a new transaction.
@@ -267,13 +271,16 @@ class Store:
         except StoreUnavailable as error:
             raise CommitUnknown(self.database, error.detail) from error
 
-    async def _leave(self, connection: AsyncConnection) -> None:
-        """Rolls back what is not committed and gives the connection back; one that does not answer is thrown away."""
+    async def _leave(self, connection: AsyncConnection, *, broken: bool = False) -> None:
+        """Rolls back what is not committed and gives the connection back; a broken one is thrown away."""
         try:
+            if broken:
+                await connection.invalidate()
             await self._leaving.run(connection.close())
         except StoreError:
-            await connection.invalidate()
-            await connection.close()
+            if not connection.closed:
+                await connection.invalidate()
+                await connection.close()
 
     def _refuse_nested(self) -> None:
         if self._writer is not None and self._writer is asyncio.current_task():
