@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 from busbridge.errors import ClosedError
-from busbridge.runtime._bus import Bus
+from busbridge.runtime._bus import Bus, outbox_of
 from busbridge.runtime._portal import Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
+    from sqlalchemy.orm import Session
+
     from busbridge.contract import Contract
     from busbridge.routing import Source
+    from busbridge.runtime._collected import Collected
     from busbridge.runtime._outcomes import PublishError
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
@@ -77,6 +82,22 @@ class BlockingBus:
         """As `Bus.resend`."""
         portal = self._opened()
         portal.call(portal.bus.resend(error))
+
+    @contextmanager
+    def transaction(self) -> Generator[Collected]:
+        """Publishes several messages or none: they are committed to the service's outbox when the block ends.
+
+        Nothing is in the database before. With rows of your own: `outbox`. Raises as `Bus.transaction`.
+        """
+        portal = self._opened()
+        outbox = outbox_of(portal.bus)
+        with outbox.collect().block() as collected:
+            yield collected
+            portal.call(outbox.commit(collected))
+
+    def outbox(self, session: Session) -> AbstractContextManager[Collected]:
+        """As `Bus.outbox`, with a Session."""
+        return self._opened().bus.outbox(session)
 
     def close(self) -> None:
         """Waits for what is being published, disconnects, ends the thread. Twice is fine; use after it: ClosedError."""

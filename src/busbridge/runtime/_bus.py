@@ -6,10 +6,10 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, Final, Generic, final
+from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
 from busbridge.contract import Registry
-from busbridge.errors import ClosedError
+from busbridge.errors import ClosedError, ConfigurationError, Fault
 from busbridge.runtime._batches import in_batches
 from busbridge.runtime._dispatch import Dispatcher
 from busbridge.runtime._handling import Handling
@@ -26,19 +26,26 @@ from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
     from typing import Self
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
     from busbridge.contract import Contract
     from busbridge.routing import Config, SubscriptionPlan
     from busbridge.routing import Source as ConfigSource
+    from busbridge.runtime._collected import Collected
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
+    from busbridge.runtime._outbox import Outbox
     from busbridge.runtime._outcomes import Undelivered
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
+    from busbridge.runtime._transaction import BusTransaction
     from busbridge.runtime._transports import Transports
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Source, Transport, Until
@@ -121,7 +128,7 @@ class Bus(Generic[R]):
         senders = self._senders(stack, config, transports)
         self._publishing = self._publishing_through(config, transports, senders, tracing)
         if self._storing is not None:
-            self._storing.start(stack, config, senders)
+            self._storing.start(stack, config, senders, self._publishing)
         if self._consume:
             await self._subscribe(stack, config, transports, resources, tracing)
 
@@ -300,6 +307,33 @@ class Bus(Generic[R]):
             raise ClosedError(repr(self))
         return self._streams.reader(destination, contract, start, until, on_invalid)
 
+    def transaction(self) -> AbstractAsyncContextManager[BusTransaction]:
+        """A transaction of the service's store: `async with bus.transaction() as tx: ...`.
+
+        What is written through `tx.connection` or `tx.session` is committed at the end of the block, together with what
+        `tx.publish` took, which then goes out as it would from a handler; an exception rolls all of it back. Raises
+        ConfigurationError where the service has no store, ClosedError, and what keeps the store from committing:
+        StoreUnavailable, StoreContention, CommitUnknown, StoreError.
+        """
+        return self._open_outbox().transaction()
+
+    @overload
+    def outbox(self, session: AsyncSession) -> AbstractAsyncContextManager[Collected]: ...
+
+    @overload
+    def outbox(self, session: Session) -> AbstractContextManager[Collected]: ...
+
+    def outbox(
+        self, session: AsyncSession | Session
+    ) -> AbstractAsyncContextManager[Collected] | AbstractContextManager[Collected]:
+        """Publishes in your own transaction: `async with bus.outbox(session) as tx: tx.publish(message)`.
+
+        `session` is an AsyncSession, or a Session for `with`, on any thread, on the database of the service's store.
+        What was published is inserted at the end of the block, and yours to commit or to roll back; nothing is inserted
+        if the block raises. Raises StoreError for a session on another database, and as `transaction` does.
+        """
+        return self._open_outbox().using(session)
+
     async def serve(self) -> None:
         """Waits until it is cancelled. Raises what stopped a subscription, if one can't go on."""
         if not self._workers:
@@ -330,6 +364,13 @@ class Bus(Generic[R]):
         """By subscription: what the configuration says of it."""
         return {name: worker.plan for name, worker in self._workers.items()}
 
+    def _open_outbox(self) -> Outbox:
+        self._open_publishing()
+        if self._storing is None:
+            name = self.service.name
+            raise ConfigurationError([Fault(f"service {name!r} has no store", hint=f"add services.{name}.store")])
+        return self._storing.outbox
+
     def _open_publishing(self) -> Publishing:
         if self._publishing is None:
             raise ClosedError(repr(self))
@@ -337,3 +378,8 @@ class Bus(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"
+
+
+def outbox_of(bus: Bus[Any]) -> Outbox:
+    """The way into the outbox of an open bus, for what stands in front of one. Raises as `Bus.transaction`."""
+    return bus._open_outbox()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module

@@ -1,4 +1,4 @@
-"""The store's transaction as a handler gets it: to write through, not to end."""
+"""The store's transaction as a handler or a block gets it: to write through, not to end."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncTransaction
 
 _REMEDY: Final = (
-    "it is committed with the message when the handler returns, and rolled back when it raises; for a part of it use "
-    "begin_nested()"
+    "the transaction is committed when the handler has returned, or its block has ended, and rolled back when that "
+    "raises; for a part of it use begin_nested()"
 )
 
 
@@ -75,4 +75,4 @@ class JoinedSession(AsyncSession):
 
 
 def _refusal(what: str) -> HandlerError:
-    return HandlerError(f"context.{what}() is not a handler's to call: {_REMEDY}")
+    return HandlerError(f"{what}() is not yours to call here: {_REMEDY}")

@@ -16,6 +16,7 @@ from busbridge.runtime._effects import Effects
 from busbridge.runtime._endings import Endings
 from busbridge.runtime._intake import Intake
 from busbridge.runtime._lanes import Lanes, Together
+from busbridge.runtime._outbox import Outbox
 from busbridge.runtime._worker import Worker
 from busbridge.store import Store
 
@@ -45,6 +46,7 @@ class Storing:
         self.store = store
         self._plan = plan
         self._relay: Relay | None = None
+        self._outbox: Outbox | None = None
 
     @classmethod
     async def opened(cls, stack: AsyncExitStack, service: str, plan: StorePlan) -> Storing:
@@ -60,11 +62,20 @@ class Storing:
         assert self._relay is not None
         return self._relay
 
-    def start(self, stack: AsyncExitStack, config: Config, senders: Mapping[str, Sender]) -> None:
+    @property
+    def outbox(self) -> Outbox:
+        """The way into the outbox outside of handlers, once it was started."""
+        assert self._outbox is not None
+        return self._outbox
+
+    def start(
+        self, stack: AsyncExitStack, config: Config, senders: Mapping[str, Sender], publishing: Publishing
+    ) -> None:
         """Starts to publish what is in the outbox, and to clean the inbox."""
         exits = {each.name: Exit(senders[each.transport], each) for each in self._places(config, senders)}
         self._relay = Relay(self.store, exits)
         self._relay.start()
+        self._outbox = Outbox(self.store, self._relay, publishing)
         stack.push_async_callback(self._relay.stop, config.stop_grace)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
