@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from subprocess import PIPE, STDOUT
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from busbridge.errors import ClosedError, StoreContention, StoreError, StoreOutdated
 from busbridge.store import SLOTS, InboxState
+from busbridge.store._migrations import upgrade
 from tests.store.helpers import (
     ALL_SLOTS,
     PLACE,
@@ -469,6 +473,42 @@ class Schemas:
         assert (await store.upgrade()).fits, "nothing is left to do"
         await store.open(upgrade=False)
         await store.close()
+
+    def test_of_four_processes_that_upgrade_at_once_one_does_it_and_the_others_wait(self, store_url, tmp_path):
+        file = tmp_path / "busbridge.yaml"
+        file.write_text(f'services: {{shop: {{store: {{url: "{store_url}"}}}}}}')
+        command = [sys.executable, "-m", "busbridge", "store", "upgrade", "-c", str(file)]
+        processes = [subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True) for _ in range(4)]
+        told = [process.communicate(timeout=50)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * 4, told
+        assert sum("upgraded from nothing" in each for each in told) == 1
+
+    @in_loop
+    async def test_an_older_schema_gets_the_steps_that_it_lacks_in_order(self, new_store):
+        def add(table):
+            return lambda connection: connection.execute(text(f"CREATE TABLE {table} (id INTEGER)"))
+
+        async with opened(new_store()) as store:
+            await put(store, message("1"))
+            for steps in ([add("second")], [add("second"), add("third")], [add("second"), add("third")]):
+                async with store.transaction() as transaction:
+                    await transaction.connection.run_sync(upgrade, steps)
+            assert (await store.check()).found == 3
+            assert await execute(store, "SELECT * FROM second, third") == []
+            assert await pending(store) == ["1"]
+
+    @in_loop
+    async def test_a_step_that_fails_leaves_the_schema_as_it_was(self, new_store):
+        def half(connection):
+            connection.execute(text("CREATE TABLE second (id INTEGER)"))
+            raise ZeroDivisionError
+
+        async with opened(new_store()) as store:
+            with pytest.raises(ZeroDivisionError):
+                async with store.transaction() as transaction:
+                    await transaction.connection.run_sync(upgrade, [half])
+            assert (await store.check()).found == 1
+            await execute(store, "CREATE TABLE second (id INTEGER)")
 
     @in_loop
     async def test_a_newer_schema_is_left_alone_and_refused(self, new_store):

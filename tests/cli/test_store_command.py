@@ -1,0 +1,94 @@
+"""`busbridge store` as a user runs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from busbridge.cli import main
+
+CONFIG = """\
+transports: {broker: {url: "memory://"}}
+services:
+  inventory: {store: {url: "sqlite:///inventory.db"}}
+  billing: {store: {url: "sqlite:///billing.db"}}
+  mail: {}
+"""
+SERVICES = """\
+from busbridge import Service
+inventory, mail = Service("inventory"), Service("mail")
+"""
+
+
+class Done(NamedTuple):
+    returncode: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "busbridge.yaml").write_text(CONFIG)
+    (tmp_path / "stored_shop.py").write_text(SERVICES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    sys.modules.pop("stored_shop", None)
+
+
+@pytest.fixture
+def busbridge(folder, monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["busbridge", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_upgrade_makes_the_tables_of_every_service_that_has_a_store_and_says_so(busbridge):
+    first, second = busbridge("store", "upgrade"), busbridge("store", "upgrade")
+    assert first == (
+        0,
+        (
+            "inventory: SQLite inventory.db: version 1, upgraded from nothing\n"
+            "billing: SQLite billing.db: version 1, upgraded from nothing\n"
+        ),
+        "",
+    )
+    assert second == (0, "inventory: SQLite inventory.db: version 1\nbilling: SQLite billing.db: version 1\n", "")
+
+
+def test_check_makes_nothing_and_says_what_to_do(folder, busbridge):
+    busbridge("store", "upgrade", "stored_shop:inventory")
+    done = busbridge("store", "check")
+    assert (done.returncode, done.out) == (1, "inventory: SQLite inventory.db: version 1\n")
+    assert done.err.startswith("billing: the schema of the store in SQLite billing.db does not fit: it has no tables")
+    assert "`busbridge store upgrade`" in done.err
+    assert not (folder / "billing.db").exists()
+
+
+def test_services_that_are_named_are_all_that_is_looked_at(busbridge):
+    done = busbridge("store", "upgrade", "stored_shop:inventory")
+    assert done == (0, "inventory: SQLite inventory.db: version 1, upgraded from nothing\n", "")
+
+
+def test_a_service_without_a_store_is_wrong_usage(folder, busbridge):
+    done = busbridge("store", "check", "stored_shop:mail")
+    assert (done.returncode, done.out) == (2, "")
+    assert "mail has no store" in " ".join(done.err.split())
+    (folder / "busbridge.yaml").write_text("services: {mail: {}}")
+    done = busbridge("store", "check")
+    assert done.returncode == 2
+    assert "no service has a store" in " ".join(done.err.split())
+
+
+def test_one_that_fails_keeps_no_other_from_its_upgrade_and_no_password_is_shown(folder, busbridge):
+    (folder / "inventory.db").mkdir()
+    done = busbridge("store", "upgrade")
+    assert (done.returncode, done.out) == (1, "billing: SQLite billing.db: version 1, upgraded from nothing\n")
+    assert done.err == ("inventory: the store in SQLite inventory.db is unavailable: unable to open database file\n")
