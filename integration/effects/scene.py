@@ -34,7 +34,9 @@ BATCH = 10
 SECONDS = 60
 """How long anything may take."""
 _QUIET = 2.0
-"""Seconds without any news after which a child is taken to have come to its end."""
+"""Seconds without any news after which a child that nothing is left for is taken to have come to its end."""
+_SILENT = 20.0
+"""The same for any child."""
 _SHORT_SESSION = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 1_000}
 """As short as Kafka allows: only after it are the partitions of a process that was killed another's."""
 
@@ -172,17 +174,23 @@ class Scene:
         assert code == 0, f"it ended with {code}:\n{self._log()}"
 
     async def _until_quiet(self, child: subprocess.Popen[bytes]) -> None:
-        """Until the input is empty, and every order was booked or there has been no news for a while."""
+        """Until every order was booked, or there has been no news for a while, and nothing is left for the child."""
         seen, since = None, time.monotonic()
         while True:
             assert child.poll() is None, f"it ended by itself, with {child.poll()}:\n{self._log()}"
             now = len(self.calls()), len(self._ids)
             if now != seen:
                 seen, since = now, time.monotonic()
-            done = len(self._ids) == len(self._expected) or time.monotonic() - since > _QUIET
-            if done and not await self._unread():
+            silence = time.monotonic() - since
+            done = len(self._ids) == len(self._expected) or silence > _QUIET
+            if (done and not await self._unread() and not await self._waiting()) or silence > _SILENT:
                 return
             await asyncio.sleep(0.1)
+
+    async def _waiting(self) -> bool:
+        """Whether something waits in the database."""
+        tables = ("busbridge_outbox", "busbridge_timers")
+        return any([await self._database.column(f"SELECT id FROM {table} LIMIT 1") for table in tables])
 
     async def _unread(self) -> int:
         return await asyncio.to_thread(unread, self._broker, self._orders, f"{self._worker}.work")

@@ -12,8 +12,9 @@ import pytest
 from integration.effects.contracts import Ordered
 
 SEAMS = {
-    "received": 12,
-    "in_transaction": 12,
+    "received": 2,
+    "in_transaction": 2,
+    "in_handler": 15,
     "before_commit": 2,
     "after_commit": 2,
     "before_settle": 2,
