@@ -97,6 +97,7 @@ class TimerSource:
         self._left: list[TimerDelivery] = []
         self._again: list[TimerDelivery] = []
         self._looking: asyncio.Task[list[TimerRow]] | None = None
+        self._asked = 0.0
         self._burials: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._database = Outage(_log, f"{plan.group}: the timers can't be read")
@@ -170,6 +171,7 @@ class TimerSource:
         if self._looking is None:
             if self._draining or room <= 0:
                 return []
+            self._asked = asyncio.get_running_loop().time()
             self._looking = asyncio.create_task(self._store.claim_timers(self._places, self._owner, room, self._claim))
         try:
             timers = await asyncio.shield(self._looking)
@@ -185,7 +187,7 @@ class TimerSource:
             return []
         reached("timer_claimed")
         session = Session()
-        asyncio.get_running_loop().call_later(self._claim * _BEGUN_IN, _end, session)
+        asyncio.get_running_loop().call_at(self._asked + self._claim * _BEGUN_IN, _end, session)
         found = [TimerDelivery(self, session, timer, timer.attempt + 1) for timer in timers]
         self._out.update((each.timer.id, each) for each in found)
         return found

@@ -45,15 +45,17 @@ class BusTransaction:
     @property
     def connection(self) -> AsyncConnection:
         """The transaction's connection. The block ends it: `commit`, `rollback` and `close` raise HandlerError."""
+        inner = self._opened().connection
         if self._connection is None:
-            self._connection = JoinedConnection(self._opened().connection)
+            self._connection = JoinedConnection(inner)
         return self._connection
 
     @property
     def session(self) -> AsyncSession:
         """A session on `connection`, flushed at the end of the block. Can't be committed or closed either."""
+        inner = self._opened().connection
         if self._session is None:
-            self._session = JoinedSession(self._opened().connection)
+            self._session = JoinedSession(inner)
         return self._session
 
     async def write(self) -> None:
