@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
@@ -10,6 +11,8 @@ from busbridge import Service
 from tests.runtime.conftest import Reserved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from busbridge import Context
 
 metadata = MetaData()
@@ -49,3 +52,14 @@ async def written(bus: Any) -> list[str]:
     async with bus._storing.store.transaction() as transaction:
         rows = await transaction.connection.execute(select(ledger.c.order_id).order_by(ledger.c.id))
         return [row.order_id for row in rows]
+
+
+def attempts_at_once(count: int) -> dict[str, object]:
+    return {"attempts": count}
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits for what no event tells of."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -73,6 +73,7 @@ class MemoryBroker:
         for destination in topology.destinations:
             self._destinations.declare(destination)
         for plan in topology.subscriptions:
+            self._dead.setdefault(plan.dead_letters, [])
             if plan.durable and plan.destination.kind is Kind.TOPIC:
                 self._destinations.bind(plan)
 
@@ -95,10 +96,18 @@ class MemoryBroker:
             return _to_queue(holder, entry)
         if isinstance(holder, Topic):
             return _to_topic(holder, entry)
-        if holder is None:
-            return _refused("no_destination", entry, "it does not exist on the broker")
         stored = Stored(entry.body, tuple(entry.headers), entry.key)
+        if holder is None:
+            return self._to_dead_letters(stored, entry)
         return Outcome(Status.CONFIRMED, Position(*holder.put(stored)))
+
+    def _to_dead_letters(self, stored: Stored, entry: Entry) -> Outcome:
+        """What names no destination may name a subscription's dead letters: where a store ends what it has kept."""
+        place = self._dead.get(entry.destination.physical)
+        if place is None:
+            return _refused("no_destination", entry, "it does not exist on the broker")
+        place.append(stored)
+        return CONFIRMED
 
     def subscribe(self, plan: SubscriptionPlan, prefetch: int) -> MemorySource:
         """A source of what the subscription gets from now on, shared with its other sources."""
