@@ -61,5 +61,5 @@ def attempts_at_once(count: int) -> dict[str, object]:
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     """Waits for what no event tells of."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

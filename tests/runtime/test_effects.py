@@ -218,7 +218,11 @@ async def test_a_context_is_of_no_use_once_its_handler_has_returned(config):
     async with harness(service, config=with_store(config)) as bus:
         await bus.publish(Placed(order_id="7"))
         await bus.settled()
-    for use in (lambda each: each.connection, lambda each: each.session, lambda each: each.publish(Reserved(order_id="7"))):
+    for use in (
+        lambda each: each.connection,
+        lambda each: each.session,
+        lambda each: each.publish(Reserved(order_id="7")),
+    ):
         with pytest.raises(ClosedError, match="which has returned"):
             use(contexts[0])
 

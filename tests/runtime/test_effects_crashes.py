@@ -1,0 +1,149 @@
+"""T7: a message that kills its process is counted, though its transaction dies with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from busbridge import Bus, Context, Service
+from busbridge.outbox import CRASHES, _seams
+from busbridge.retry import read_record
+from busbridge.runtime import MemoryTransports
+from busbridge.store import InboxKey, InboxRow, InboxState
+from tests.runtime.conftest import Placed
+from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written
+
+PLACE = "stock.reserve/handler"
+
+
+def inbox(folder):
+    """By message id: what is committed of the inbox, as another process sees it."""
+    with closing(sqlite3.connect(folder / "stock.db")) as database:
+        rows = database.execute("SELECT message_id, state, attempt, crashes FROM busbridge_inbox")
+        return {message_id: tuple(rest) for message_id, *rest in rows}
+
+
+class Scene:
+    """A queue with messages that a process has died of, and the service that gets them now."""
+
+    def __init__(self, config, folder):
+        self.config = with_store(config, f"sqlite:///{folder}/stock.db")
+        self.folder = folder
+        self.transports = MemoryTransports()
+        self.service, reserve = stock_service()
+        self.seen = {}
+
+        @reserve.handles(Placed)
+        async def handler(order: Placed, context: Context) -> None:
+            self.seen[order.order_id] = inbox(folder)
+            await write(order.order_id, context)
+
+    def bus(self):
+        return Bus(self.service, self.config, transports=self.transports)
+
+    async def publish(self, *order_ids):
+        async with Bus(Service("out", publishes=[Placed]), self.config, transports=self.transports) as out:
+            for each in order_ids:
+                await out.publish(Placed(order_id=each), message_id=each)
+
+    async def know(self, message_id, state, attempt=0, crashes=0):
+        """As a process has left it that died."""
+        async with self.bus() as stock, stock._storing.store.transaction() as transaction:
+            key = InboxKey(PLACE, "out", message_id)
+            await transaction.put_inbox([InboxRow(key, state, attempt, crashes)])
+
+    async def settled(self, stock):
+        await until(lambda: self.transports.brokers["rabbit"].outstanding == 0)
+        return stock.counts["reserve"]
+
+
+@pytest.fixture
+def scene(config, tmp_path):
+    return Scene(config, tmp_path)
+
+
+async def test_a_message_that_comes_again_is_known_to_run_before_its_handler_begins(scene):
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    broker = scene.transports.brokers["rabbit"]
+    plan = stock.plans["reserve"]
+    await scene.publish("m1", "m2")
+    source = broker.subscribe(plan, 10)
+    assert len(await source.receive()) == 2
+    await source.close()
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert counts.handled == 2
+    running = ("running", 0, 0)
+    assert scene.seen["m1"] == {"m1": running, "m2": running}, "both counted in one transaction, before any begins"
+    assert inbox(scene.folder) == {"m1": ("handled", 1, 0), "m2": ("handled", 1, 0)}
+
+
+async def test_a_message_that_never_ended_is_counted_as_crashed_and_handled_alone(scene, monkeypatch):
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    await scene.know("m2", InboxState.RUNNING)
+    begun = []
+    monkeypatch.setattr(_seams, "hook", lambda name: begun.append(name) if name == "in_transaction" else None)
+    await scene.publish("m1", "m2", "m3")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert counts.handled == 3
+        assert await written(stock) == ["m1", "m2", "m3"]
+    assert scene.seen["m2"]["m2"] == ("running", 0, 1)
+    assert scene.seen["m2"]["m1"] == ("handled", 1, 0), "what came before it is committed before it begins"
+    assert "m3" not in scene.seen["m2"]
+    assert inbox(scene.folder)["m2"] == ("handled", 1, 1)
+    assert len(begun) == 3
+
+
+async def test_a_message_that_crashed_too_often_is_dead_and_its_handler_is_not_called(scene):
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    await scene.know("m1", InboxState.RUNNING, crashes=CRASHES - 1)
+    await scene.publish("m1", "m2")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert (counts.handled, counts.dead) == (1, {"crashed": 1})
+        (letter,) = scene.transports.brokers["rabbit"].dead_letters(stock.plans["reserve"])
+        record = read_record(letter.body, letter.headers)
+        assert (record.reason, record.error) == ("crashed", "3 processes died while they handled it")
+    assert "m1" not in scene.seen
+    assert inbox(scene.folder)["m1"] == ("dead", 0, CRASHES)
+
+
+async def test_a_message_whose_death_was_committed_and_not_told_becomes_a_dead_letter_now(scene):
+    """Died between commit and settlement: a second dead letter does less harm than none."""
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    await scene.know("m1", InboxState.DEAD, attempt=3)
+    await scene.publish("m1")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert counts.dead == {"failed": 1}
+        assert len(scene.transports.brokers["rabbit"].dead_letters(stock.plans["reserve"])) == 1
+    assert not scene.seen
+
+
+async def test_a_message_whose_effects_were_committed_and_not_settled_is_a_duplicate(scene):
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    await scene.know("m1", InboxState.HANDLED, attempt=1)
+    await scene.publish("m1")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert (counts.duplicate, counts.handled) == (1, 0)
+    assert not scene.seen
+
+
+async def test_an_attempt_that_died_is_not_one_of_those_that_failed(scene):
+    scene.config["services"]["stock"]["subscriptions"]["reserve"]["retry"] = {"attempts": 1}
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    await scene.know("m1", InboxState.RUNNING)
+    await scene.publish("m1")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert counts.handled == 1
