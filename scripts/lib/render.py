@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from busbridge.memory import MemoryTransport
+from busbridge.outbox import Action, decision_table
 from busbridge.routing import reference
 from busbridge.testing.conformance import Faults, capability_table, conformance_table
 from busbridge.transport import Capabilities
@@ -68,6 +69,17 @@ def conformance() -> str:
     return conformance_table({name: (each.capabilities, FAULTS[name]) for name, each in TRANSPORTS.items()}) + "\n"
 
 
+def decisions() -> str:
+    """What is done with a message, by what the inbox knows of it and how it comes."""
+    head, *rows = decision_table()
+    return table(head, rows)
+
+
+def decision_meanings() -> str:
+    """What each action of that table means."""
+    return table(["action", "meaning"], ([Action[name].value, text] for name, text in _documented(Action)))
+
+
 def yaml_keys(prefix: str) -> str:
     """The keys of the YAML right below a prefix, and those below them that no other table shows."""
     longer = [each for each in PREFIXES.values() if each.startswith(prefix) and each != prefix]
@@ -105,6 +117,8 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "capabilities": capabilities,
     "capability-meanings": capability_meanings,
     "conformance": conformance,
+    "decisions": decisions,
+    "decision-meanings": decision_meanings,
     **{f"yaml-{name}": partial(yaml_keys, prefix) for name, prefix in PREFIXES.items()},
     "rabbitmq-client": rabbitmq_client,
     "kafka-client": kafka_client,
@@ -121,12 +135,14 @@ def _key_row(key: Key, prefix: str) -> list[str]:
 
 
 def _documented(kind: type[Any]) -> Iterator[tuple[str, str]]:
-    """The fields of a class and the docstrings that follow them, which Python itself does not keep."""
+    """The fields or members of a class and the docstrings that follow them, which Python itself does not keep."""
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
     for each, after in zip(body.body, [*body.body[1:], None], strict=True):
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-            yield each.target.id, _text(after)
+        if isinstance(each, ast.AnnAssign | ast.Assign):
+            target = each.target if isinstance(each, ast.AnnAssign) else each.targets[0]
+            if isinstance(target, ast.Name):
+                yield target.id, _text(after)
 
 
 def _text(node: ast.stmt | None) -> str:

@@ -23,7 +23,7 @@ class Action(StrEnum):
     HANDLE = "handle"
     """Handle it, together with others."""
     COUNT = "count"
-    """Commit first that it is running, then handle it: if its process dies with it, that will be known (T7)."""
+    """Commit first that it is running, then handle it: if its process dies of it, that will be known."""
     ALONE = "alone"
     """It began before and never ended. Commit first that this was a crash, then handle it in a transaction of its own,
     so that it takes no other message with it."""
