@@ -16,22 +16,31 @@ T = TypeVar("T")
 
 @final
 class Guard:
-    """Runs the store's own work: it fails with errors of this library, and does not take longer than `seconds`."""
+    """Runs the store's own work: it fails with errors of this library, and does not take longer than `seconds`.
 
-    def __init__(self, database: str, seconds: float) -> None:
+    None: there is no limit, nor what it costs. For a database that answers at once or not at all.
+    """
+
+    def __init__(self, database: str, seconds: float | None) -> None:
         self.database: Final = database
         self._seconds = seconds
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`. StoreUnavailable where the time is over, else what `told` says."""
-        limit = asyncio.timeout(self._seconds)
         try:
-            async with limit:
-                return await work
+            return await (work if self._seconds is None else self._in_time(work, self._seconds))
         except Exception as error:
-            if limit.expired():
-                raise StoreUnavailable(self.database, f"no answer within {self._seconds:g} s") from error
             ours = told(error, self.database)
             if ours is None or ours is error:
                 raise
             raise ours from error
+
+    async def _in_time(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await work
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StoreUnavailable(self.database, f"no answer within {seconds:g} s") from error

@@ -43,8 +43,8 @@ class Store:
     StoreUnavailable, and found again by the next call once it is back.
 
     Every method but `transaction` is a transaction of its own and raises StoreUnavailable, StoreContention and
-    StoreError as the methods of `Transaction` do; `seconds` bounds each statement. At most `connections` are open
-    (PostgreSQL).
+    StoreError as the methods of `Transaction` do. On PostgreSQL `seconds` bounds each statement of the store's own, and
+    at most `connections` are open.
     """
 
     def __init__(self, url: str, service: str, *, connections: int = 20, seconds: float = 30.0) -> None:
@@ -54,10 +54,11 @@ class Store:
         self.identity = ""
         """What `busbridge_schema` of this database says; known once it is open."""
         self._engine = make_engine(location, service, connections)
-        self._guard = Guard(self.database, seconds)
-        self._leaving = Guard(self.database, min(seconds, _LEFT_WITHIN))
+        embedded = location.get_backend_name() == "sqlite"
+        self._guard = Guard(self.database, None if embedded else seconds)
+        self._leaving = Guard(self.database, None if embedded else min(seconds, _LEFT_WITHIN))
         # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
-        self._alone = asyncio.Lock() if location.get_backend_name() == "sqlite" else None
+        self._alone = asyncio.Lock() if embedded else None
         self._file = file_of(location)
         self._writer: asyncio.Task[Any] | None = None
         self._closed = False
