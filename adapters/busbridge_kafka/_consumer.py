@@ -17,9 +17,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from busbridge.errors import BusbridgeError, TransportError
+from busbridge_kafka import _offsets as offsets
 from busbridge_kafka import _start as start
 from busbridge_kafka._commits import Commits
 from busbridge_kafka._log import ClientLog
@@ -244,7 +245,8 @@ class ConsumerThread:
         if error is None:
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._raised(start.lost(consumer, self._plan, message.partition() or 0, message.offset() or 0))
+            where = TopicPartition(self._plan.destination.physical, message.partition() or 0, message.offset() or 0)
+            self._raised(offsets.lost(consumer, self._plan.group, where))
         else:
             self._error(error)
         return False

@@ -134,6 +134,23 @@ def consumer_options(
     return options
 
 
+def reader_options(
+    settings: TransportSettings, on_error: Callable[[KafkaError], None], on_stranded: Callable[[], None]
+) -> Options:
+    """What a consumer is made with that reads outside of any group.
+
+    The client wants the name of a group all the same. Nothing is done in it: no such group is ever made.
+    """
+    return {
+        **_connection(settings, on_error),
+        **_watched(on_stranded),
+        **_CONSUMER,
+        **_chosen(settings, known.CONSUMER | known.BOTH),
+        "group.id": "busbridge-read",
+        "enable.partition.eof": True,
+    }
+
+
 def _connection(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:
     return {
         **_EVERY_CLIENT,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from busbridge.errors import PositionLost, TopologyMismatch
+from busbridge_kafka import _offsets as offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
 
 _log: Final = logging.getLogger("busbridge.kafka")
-
-_EARLIEST: Final = -2
-_LATEST: Final = -1
-"""Times that the protocol understands as the two ends of the log."""
-_SECONDS: Final = 10.0
-"""For one answer of the broker; librdkafka asks again within it."""
 
 _JOINED: Final = frozenset(
     {
@@ -50,12 +44,12 @@ _JOINED: Final = frozenset(
 
 def begin(consumer: Consumer, plan: SubscriptionPlan) -> None:
     """Commits the starting positions of a new group; leaves any other as it is. Blocks. Raises KafkaException."""
-    every = _partitions(consumer, plan.destination.physical)
+    every = offsets.partitions(consumer, plan.destination.physical)
     starts = _resolve(consumer, plan, every)
-    if any(each.offset >= 0 for each in consumer.committed(every, timeout=_SECONDS)):
+    if any(each.offset >= 0 for each in consumer.committed(every, timeout=offsets.SECONDS)):
         return
     try:
-        _raise_first(consumer.commit(offsets=starts, asynchronous=False))
+        offsets.raise_first(consumer.commit(offsets=starts, asynchronous=False))
     except KafkaException as error:
         if error.args[0].code() not in _JOINED:
             raise
@@ -65,65 +59,32 @@ def begin(consumer: Consumer, plan: SubscriptionPlan) -> None:
 
 def resume(consumer: Consumer, assigned: Sequence[TopicPartition]) -> list[TopicPartition]:
     """The position of each assigned partition: the committed one, or 0 of a partition that was added later."""
-    committed = consumer.committed([TopicPartition(each.topic, each.partition) for each in assigned], timeout=_SECONDS)
-    _raise_first(committed)
+    committed = consumer.committed(
+        [TopicPartition(each.topic, each.partition) for each in assigned], timeout=offsets.SECONDS
+    )
+    offsets.raise_first(committed)
     return [TopicPartition(each.topic, each.partition, max(each.offset, 0)) for each in committed]
-
-
-def lost(consumer: Consumer, plan: SubscriptionPlan, partition: int, offset: int) -> PositionLost:
-    """The error for a position that the log no longer holds, with what it does hold."""
-    where = [TopicPartition(plan.destination.physical, partition)]
-    low, high = (_at(consumer, where, time)[0].offset for time in (_EARLIEST, _LATEST))
-    return PositionLost(plan.group, plan.destination.physical, partition, offset, low, high)
-
-
-def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
-    metadata = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
-    if metadata.error is not None:
-        if metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise TopologyMismatch(f"Kafka topic {topic!r}", ["it does not exist"]) from KafkaException(metadata.error)
-        raise KafkaException(metadata.error)
-    return [TopicPartition(topic, partition) for partition in sorted(metadata.partitions)]
 
 
 def _resolve(consumer: Consumer, plan: SubscriptionPlan, every: list[TopicPartition]) -> list[TopicPartition]:
     match plan.start.at:
         case "earliest":
-            return _at(consumer, every, _EARLIEST)
+            return offsets.at(consumer, every, offsets.EARLIEST)
         case datetime() as time:
-            return _since(consumer, every, time)
+            return offsets.since(consumer, every, time)
         case int() as offset:
             return _from_offset(consumer, plan, every, offset)
         case _:
-            return _at(consumer, every, _LATEST)
-
-
-def _since(consumer: Consumer, every: list[TopicPartition], time: datetime) -> list[TopicPartition]:
-    ends = _at(consumer, every, _LATEST)
-    found = _at(consumer, every, int(time.timestamp() * 1000))
-    return [end if hit.offset < 0 else hit for hit, end in zip(found, ends, strict=True)]
+            return offsets.at(consumer, every, offsets.LATEST)
 
 
 def _from_offset(
     consumer: Consumer, plan: SubscriptionPlan, every: list[TopicPartition], offset: int
 ) -> list[TopicPartition]:
-    lows, highs = _at(consumer, every, _EARLIEST), _at(consumer, every, _LATEST)
+    lows, highs = offsets.at(consumer, every, offsets.EARLIEST), offsets.at(consumer, every, offsets.LATEST)
     if gone := [low.partition for low in lows if low.offset > offset]:
         _log.warning("subscription %s starts at %d, which partitions %s no longer hold", plan.group, offset, gone)
     return [
         TopicPartition(low.topic, low.partition, min(max(offset, low.offset), high.offset))
         for low, high in zip(lows, highs, strict=True)
     ]
-
-
-def _at(consumer: Consumer, every: Sequence[TopicPartition], time: int) -> list[TopicPartition]:
-    asked = [TopicPartition(each.topic, each.partition, time) for each in every]
-    found = consumer.offsets_for_times(asked, timeout=_SECONDS)
-    _raise_first(found)
-    return [TopicPartition(each.topic, each.partition, each.offset) for each in found]
-
-
-def _raise_first(answers: Sequence[TopicPartition] | None) -> None:
-    for answer in answers or ():
-        if answer.error is not None:
-            raise KafkaException(answer.error)

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from busbridge.errors import AccessRefused, ClosedError, Unavailable
 from busbridge.routing import Kind
@@ -17,19 +17,19 @@ from busbridge_kafka import _options as options
 from busbridge_kafka import _removal as removal
 from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
+from busbridge_kafka._history import KafkaHistory
 from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._rebalance import DEFAULT_PREFETCH
 from busbridge_kafka._source import KafkaSource
+from busbridge_kafka._span import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from confluent_kafka import KafkaError
-
     from busbridge.errors import Fault
-    from busbridge.routing import SubscriptionPlan, Topology, TransportSettings
-    from busbridge.transport import Entry, Outcome
+    from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
+    from busbridge.transport import Entry, Outcome, Until
 
 CAPABILITIES: Final = Capabilities(
     kinds=frozenset({Kind.STREAM}),
@@ -59,6 +59,7 @@ class KafkaTransport:
         self._brokers = options.bootstrap(settings)
         self._publisher: Publisher | None = None
         self._sources: list[KafkaSource] = []
+        self._histories: set[KafkaHistory] = set()
         self._errors = ClientLog()
         self._last_error: KafkaError | None = None
         self._closed = False
@@ -110,12 +111,29 @@ class KafkaTransport:
         self._sources.append(source)
         return source
 
+    async def read(self, destination: Destination, start: StartAt, until: Until) -> KafkaHistory:
+        """See `Replayable.read`."""
+        self._opened()
+        name = destination.physical
+        history = KafkaHistory(
+            name,
+            partial(_make_reader, self._settings),
+            lambda consumer: resolve(consumer, name, start, until),
+            self._refused_reader,
+            self._settings.patience,
+            self._histories.discard,
+        )
+        self._histories.add(history)
+        await history.begin()
+        return history
+
     async def close(self) -> None:
         """See `Transport.close`."""
         if self._closed:
             return
         self._closed = True
-        await asyncio.gather(*(source.close() for source in self._sources))
+        closing = [each.close() for each in self._sources]
+        await asyncio.gather(*closing, *[each.close() for each in self._histories])
         if self._publisher is not None:
             await self._publisher.close(CLOSE_SECONDS)
 
@@ -172,5 +190,15 @@ class KafkaTransport:
     def _refused(self, error: KafkaError) -> AccessRefused | None:
         return errors.access_refused(self._settings, self._brokers, error) if errors.is_access(error) else None
 
+    def _refused_reader(self, error: KafkaError) -> AccessRefused | None:
+        """Who reads needs no group, and so no permission for one."""
+        return None if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED else self._refused(error)
+
     def _explained(self, error: KafkaError) -> AccessRefused | Unavailable:
         return self._refused(error) or errors.unavailable(self._brokers, SECONDS, error)
+
+
+def _make_reader(
+    settings: TransportSettings, on_error: Callable[[KafkaError], None], on_stranded: Callable[[], None]
+) -> Consumer:
+    return Consumer(options.reader_options(settings, on_error, on_stranded))
