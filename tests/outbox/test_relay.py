@@ -158,6 +158,21 @@ async def test_a_broker_that_is_away_is_waited_for_and_no_row_is_held_back_for_i
     assert len([each for each in caplog.records if each.levelno == logging.WARNING]) == 1
 
 
+async def test_a_broker_that_is_away_is_not_asked_again_at_once_however_often_rows_are_committed(place):
+    broker, clock = Broker(), Clock()
+    broker.away = True
+    async with place.store() as store, relaying(store, broker, clock=clock) as relay:
+        for body in ("a", "b", "c"):
+            await place.put(store, body)
+            relay.poke()
+            await relay.idle()
+        assert broker.taken == ["a"]
+        broker.away = False
+        clock.seconds += 1
+        relay.poke()
+        await broker.got("a", "a", "b", "c")
+
+
 async def test_a_destination_that_is_away_holds_no_other(place):
     broker, elsewhere = Broker(), Broker()
     elsewhere.answers.clear()

@@ -31,7 +31,7 @@ class Order(Base):
 
 
 class Shop:
-    """The configuration of one test, its database, and what reaches the queue."""
+    """The configuration of one test, its database, what is known to be committed, and what reaches the queue."""
 
     def __init__(self, path):
         self.config = {
@@ -46,6 +46,7 @@ class Shop:
         self.file = path / "shop.db"
         self.transports = MemoryTransports()
         self.found = []
+        self.committed = []
         self._arrived = asyncio.Event()
 
     @asynccontextmanager
@@ -58,11 +59,14 @@ class Shop:
             self.found.append((order.order_id, context.message_id))
             self._arrived.set()
 
-        async with Bus(SHOP, self.config, transports=self.transports) as bus:
+        async with Bus(SHOP, self.config, transports=self.transports, observer=self) as bus:
             async with bus.transaction() as tx:
                 await tx.connection.run_sync(Base.metadata.create_all)
             async with Bus(stock, self.config, transports=self.transports):
                 yield bus
+
+    def publishing(self, prepared):
+        self.committed.extend(each.message.order_id for each in prepared)
 
     @asynccontextmanager
     async def session(self, file=None):
@@ -177,6 +181,7 @@ async def test_it_is_rolled_back_with_the_caller(shop):
         async with bus.outbox(session) as tx:
             tx.publish(Placed(order_id="kept"))
         await session.commit()
+        assert shop.committed == ["kept"]
         assert await shop.arrived(1) == ["kept"]
         assert await waiting(bus) == 0
 
@@ -191,8 +196,9 @@ async def test_it_is_rolled_back_with_the_savepoint_it_was_published_in(shop):
         await savepoint.rollback()
         async with session.begin_nested(), bus.outbox(session) as tx:
             tx.publish(Placed(order_id="kept too"))
-        assert shop.found == []
+        assert shop.committed == []
         await session.commit()
+        assert shop.committed == ["kept", "kept too"]
         assert await shop.arrived(2) == ["kept", "kept too"]
 
 
