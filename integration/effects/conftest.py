@@ -1,4 +1,4 @@
-"""Scenes: every broker with every database."""
+"""Scenes on the broker that the test's parameter names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from integration.brokers import Kafka, RabbitMQ
+    from integration.brokers import Kafka, PostgreSQL, RabbitMQ
 
 
 @pytest.fixture
@@ -23,14 +23,13 @@ def broker(request: pytest.FixtureRequest) -> Kafka | RabbitMQ:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> PostgreSQLDatabase | SQLiteFile:
-    """The one that the test's parameter names, new."""
-    if request.param == "sqlite":
-        return SQLiteFile(tmp_path / "worker.db")
-    return PostgreSQLDatabase(request.getfixturevalue("postgresql"))
+def new_scene(broker: Kafka | RabbitMQ, postgresql: PostgreSQL, tmp_path: Path) -> Callable[..., Scene]:
+    """Makes a scene with a new database, `sqlite` or `postgresql`, and what the subscription is to have set."""
 
+    def make(kind: str, **subscription: Any) -> Scene:
+        folder = tmp_path / kind
+        folder.mkdir()
+        database = SQLiteFile(folder / "worker.db") if kind == "sqlite" else PostgreSQLDatabase(postgresql)
+        return Scene(broker, database, folder, **subscription)
 
-@pytest.fixture
-def new_scene(broker: Any, database: Any, tmp_path: Path) -> Callable[..., Scene]:
-    """Makes the scene; takes what the subscription's section is to have beside the usual."""
-    return lambda **subscription: Scene(broker, database, tmp_path, **subscription)
+    return make

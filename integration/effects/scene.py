@@ -55,7 +55,7 @@ class Scene:
         self._orders = f"effects-{run}.orders"
         self.config = self._configuration(run, subscription)
         self._stack = AsyncExitStack()
-        self._expected: list[str] = []
+        self._expected: set[str] = set()
         self._ids: defaultdict[str, set[str]] = defaultdict(set)
         """By order: the ids of the messages that said it was booked."""
         self._bus: Bus[None]
@@ -113,7 +113,7 @@ class Scene:
         """Publishes all; of every six the first a second time at once, and the fourth a second time at the end."""
         orders = list(orders)
         again = [copy for number, each in enumerate(orders) for copy in [each] * (2 if number % 6 == 0 else 1)]
-        self._expected += [each.order_id for each in orders]
+        self._expected |= {each.order_id for each in orders}
         copies = (self._bus.publish(each, message_id=f"id-{each.order_id}") for each in [*again, *orders[3::6]])
         await asyncio.gather(*copies)
 
@@ -144,10 +144,10 @@ class Scene:
         rows = Counter(await self._database.column("SELECT order_id FROM effects"))
         told = {order for order, ids in self._ids.items() if ids}
         wrong = {
-            "without their effect": set(self._expected) - rows.keys(),
+            "without their effect": self._expected - rows.keys(),
             "with their effect more than once": {order for order, count in rows.items() if count > 1},
-            "with an effect that nobody asked for": rows.keys() - set(self._expected),
-            "without their message": set(self._expected) - told,
+            "with an effect that nobody asked for": rows.keys() - self._expected,
+            "without their message": self._expected - told,
             "with messages of different ids": {order for order, ids in self._ids.items() if len(ids) > 1},
             "with a message, but no effect": told - rows.keys(),
             "stuck in the outbox": set(await self._database.column("SELECT message_id FROM busbridge_outbox")),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from integration.effects.contracts import Ordered
-from integration.effects.test_crashes import PLACES
+from integration.effects.test_crashes import BROKERS, DATABASES
 
 COUNT = 60
 
 
-@pytest.mark.parametrize(("broker", "database"), PLACES, indirect=True)
-async def test_a_graceful_stop_in_the_middle_of_a_batch_handles_every_message_once(new_scene):
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
+async def test_a_graceful_stop_in_the_middle_of_a_batch_handles_every_message_once(new_scene, database):
     """Also by the handler's own count, which no transaction takes back."""
-    async with new_scene() as scene:
+    async with new_scene(database) as scene:
         await scene.publish(Ordered(order_id=f"{number:03}", seconds=0.02) for number in range(COUNT))
         await scene.stopped_at(calls=13)
         assert len(scene.calls()) < COUNT
@@ -22,10 +23,11 @@ async def test_a_graceful_stop_in_the_middle_of_a_batch_handles_every_message_on
         assert len(scene.calls()) == COUNT
 
 
-@pytest.mark.parametrize(("broker", "database"), PLACES, indirect=True)
-async def test_what_a_stop_cuts_off_in_the_middle_of_a_batch_leaves_every_effect_once(new_scene):
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
+async def test_what_a_stop_cuts_off_in_the_middle_of_a_batch_leaves_every_effect_once(new_scene, database):
     """The grace is shorter than what a batch takes: its transaction is rolled back, and all of it comes again."""
-    async with new_scene() as scene:
+    async with new_scene(database) as scene:
         scene.config["stop"]["grace"] = "50ms"
         await scene.publish(Ordered(order_id=f"{number:03}", seconds=0.2) for number in range(COUNT // 5))
         await scene.stopped_at(calls=4)
