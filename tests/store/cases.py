@@ -160,6 +160,21 @@ class Transactions:
             assert 0 < await transaction.now() - first < 10
 
     @in_loop
+    async def test_a_transaction_ends_well_in_a_store_that_is_closed_meanwhile(self, new_store):
+        async with opened(new_store(), new_store()) as (store, other):
+            async with store.transaction() as transaction:
+                await transaction.put_inbox([row("1")])
+                await store.close()
+            assert await execute(other, "SELECT message_id FROM busbridge_inbox") == [("1",)]
+
+    @in_loop
+    async def test_what_no_database_raised_is_not_taken_for_its_absence(self, new_store):
+        """A handler's own HTTP client raises the same ConnectionError as a driver."""
+        async with opened(new_store()) as store:
+            for error in (ConnectionRefusedError("gateway"), TimeoutError(), ValueError("1")):
+                assert store.told(error) is None
+
+    @in_loop
     async def test_a_closed_store_says_so(self, new_store):
         async with opened(new_store()) as store:
             pass

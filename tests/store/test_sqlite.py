@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from busbridge.errors import StoreContention, StoreError, StoreUnavailable
-from busbridge.store import Store, _inline_sqlite
+from busbridge.store import Store, _inline_sqlite, _sqlite
 from tests.store import cases
 from tests.store.helpers import execute, in_loop, key, message, opened, pending, put, row
 
@@ -35,6 +35,10 @@ class TestTimers(cases.Timers): ...
 class TestSchemas(cases.Schemas): ...
 
 
+def _parameters(sql):
+    return 3 if "?1" in sql else sql.count("?")
+
+
 async def driver_of(transaction):
     return (await transaction.connection.get_raw_connection()).driver_connection
 
@@ -44,6 +48,24 @@ async def test_a_commit_is_on_the_disk_when_it_returns(new_store):
     async with opened(new_store()) as store:
         assert await execute(store, "PRAGMA synchronous") == [(2,)]
         assert await execute(store, "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "indexes"),
+    [
+        (_sqlite._READ_INBOX, {"sqlite_autoindex_busbridge_inbox_1"}),
+        (_sqlite._CLEAN, {"busbridge_inbox_changed"}),
+        (_sqlite._PENDING.format(slots="1, 2", without=""), {"busbridge_outbox_pending", "busbridge_outbox_failed"}),
+        (_sqlite._DUE.format(places="?3"), {"busbridge_timers_due"}),
+    ],
+)
+@in_loop
+async def test_no_statement_reads_a_whole_table(new_store, sql, indexes):
+    async with opened(new_store()) as store, store.transaction() as transaction:
+        steps = (await driver_of(transaction)).execute(f"EXPLAIN QUERY PLAN {sql}", [1] * _parameters(sql))
+        told = [each[3] for each in steps if each[3].startswith(("SEARCH", "SCAN"))]
+    assert not [each for each in told if each.startswith("SCAN")]
+    assert indexes <= {word for each in told for word in each.split()}
 
 
 @in_loop

@@ -37,15 +37,20 @@ _SQLSTATE_CLASSES: Final[dict[str, type[StoreError]]] = {
 _AWAY: Final = (OSError, asyncio.TimeoutError, PoolTimeout)
 
 
+def is_a_databases(error: BaseException) -> bool:
+    """Whether a database raised it. A broken connection to anything else may be an OSError just as well."""
+    return isinstance(error, (StoreError, SQLAlchemyError, sqlite3.Error)) or _is_asyncpgs(error)
+
+
 def told(error: BaseException, database: str) -> StoreError | None:
-    """`error` as one of ours; None if it came neither from a database nor from the way to it."""
+    """An error of the store's own work as one of ours; None if it came neither from a database nor the way to it."""
     if isinstance(error, StoreError):
         return error
     chain = list(_chain(error))
     for each in chain:
         if (kind := _kind(each)) is not None:
             return kind(database, _detail(chain, each))
-    if any(_is_a_databases(each) for each in chain):
+    if any(is_a_databases(each) for each in chain):
         return StoreError(database, _detail(chain, chain[0]))
     return None
 
@@ -75,12 +80,12 @@ def _is_cut(error: BaseException) -> bool:
     """Whether it is asyncpg's way to say that it has no connection, which has no code of its own."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    kind = type(error)  # the internal error: it was told of the end while it waited for something else
-    return kind.__module__.startswith("asyncpg") and (kind.__name__ == "InternalClientError" or "clos" in str(error))
+    # The internal error: it heard of the end while it was about to ask for something.
+    return _is_asyncpgs(error) and (type(error).__name__ == "InternalClientError" or "clos" in str(error))
 
 
-def _is_a_databases(error: BaseException) -> bool:
-    return isinstance(error, (SQLAlchemyError, sqlite3.Error)) or type(error).__module__.startswith("asyncpg")
+def _is_asyncpgs(error: BaseException) -> bool:
+    return type(error).__module__.startswith("asyncpg.")
 
 
 def _detail(chain: Sequence[BaseException], error: BaseException) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert
 from busbridge.errors import ClosedError, CommitUnknown, StoreError, StoreOutdated, StoreUnavailable
 from busbridge.store import _migrations
 from busbridge.store._engine import file_of, make_engine, parsed, shown
-from busbridge.store._failures import told
+from busbridge.store._failures import is_a_databases, told
 from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
 from busbridge.store._migrations import SchemaState
@@ -121,21 +121,22 @@ class Store:
                 self._writer = None
 
     def told(self, error: BaseException) -> StoreError | None:
-        """What an exception out of a user's statement means here; None if it came from no database.
+        """What an exception out of a user's statement means here; None if no database raised it.
 
-        StoreContention: the same again may succeed. StoreUnavailable: the database is away.
+        StoreContention: the same again may succeed. StoreUnavailable: the database is away. It can't be seen of an
+        exception whether another database of the user's raised it.
         """
-        return told(error, self.database)
+        return told(error, self.database) if is_a_databases(error) else None
 
     def insert_outbox(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
-        """Inserts through a user's own connection, in the transaction it is in. Call `refuse_other` first."""
+        """Inserts through a user's own connection, in the transaction it is in. Raises what that raises."""
         if rows:
             connection.execute(insert(outbox), [{"service": self.service, **_columns(row)} for row in rows])
 
     def is_in(self, connection: Connection) -> bool:
-        """Whether a user's own connection is to the database of this store, by whatever name it went there."""
+        """Whether a user's own connection is to the database of this store, which is open, whatever its URL says."""
         try:
-            return _migrations.state(connection).identity == self.identity
+            return bool(self.identity) and _migrations.state(connection).identity == self.identity
         except Exception as error:
             ours = told(error, self.database)
             if ours is None:
@@ -273,9 +274,9 @@ class Store:
             raise CommitUnknown(self.database, error.detail) from error
 
     async def _leave(self, connection: AsyncConnection, *, broken: bool = False) -> None:
-        """Rolls back what is not committed and gives the connection back; a broken one is thrown away."""
+        """Rolls back what is not committed and gives the connection back, unless it is broken or nobody's any more."""
         try:
-            if broken:
+            if broken or self._closed:
                 await connection.invalidate()
             await self._leaving.run(connection.close())
         except StoreError:

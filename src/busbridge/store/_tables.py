@@ -91,8 +91,8 @@ Index(
     "busbridge_outbox_pending",
     outbox.c.service,
     outbox.c.id,
-    postgresql_where=outbox.c.parked.is_(False),
-    sqlite_where=outbox.c.parked.is_(False),
+    postgresql_where=text("NOT parked"),  # in the words of the query: it is not used otherwise
+    sqlite_where=text("NOT parked"),
 )
 Index(  # the few rows that may hold the later ones of their key
     "busbridge_outbox_failed",
@@ -100,8 +100,8 @@ Index(  # the few rows that may hold the later ones of their key
     outbox.c.destination,
     outbox.c.key,
     outbox.c.id,
-    postgresql_where=outbox.c.attempts > 0,
-    sqlite_where=outbox.c.attempts > 0,
+    postgresql_where=text("attempts > 0"),
+    sqlite_where=text("attempts > 0"),
 )
 
 timers: Final = Table(
