@@ -463,6 +463,109 @@ class RemovesWhatIsNotOurs(Bent):
         await self.inner.remove(Topology(ours, topology.subscriptions))
 
 
+class BentHistory:
+    """Passes everything through. A saboteur overrides what it breaks."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @property
+    def remaining(self):
+        return self.inner.remaining
+
+    async def receive(self):
+        return await self.inner.receive()
+
+    def abandon(self):
+        self.inner.abandon()
+
+    async def close(self):
+        await self.inner.close()
+
+
+class ReadsOneLate(Bent):
+    """Begins to read one message after the start."""
+
+    async def read(self, destination, start, until):
+        history = await self.inner.read(destination, start, until)
+        history._next = [each + 1 for each in history._next]
+        return history
+
+
+class ReadsOn(Bent):
+    """Takes the end for what it is when it gets there, not for what it was when it began."""
+
+    async def read(self, destination, start, until):
+        return _MovingEnd(await self.inner.read(destination, start, until))
+
+
+class _MovingEnd(BentHistory):
+    async def receive(self):
+        if self.inner._ends is not None:
+            self.inner._ends = [each.end for each in self.inner._log.partitions]
+        return await self.inner.receive()
+
+
+class ReadsBackwards(Bent):
+    """Hands over what it has read from its end."""
+
+    async def read(self, destination, start, until):
+        return _Backwards(await self.inner.read(destination, start, until))
+
+
+class _Backwards(BentHistory):
+    async def receive(self):
+        return (await self.inner.receive())[::-1]
+
+
+class LosesWhatACancelledWaitHad(Bent):
+    """What comes after a wait was cancelled is lost with it."""
+
+    async def read(self, destination, start, until):
+        return _Forgetful(await self.inner.read(destination, start, until))
+
+
+class _Forgetful(BentHistory):
+    cancelled = False
+
+    async def receive(self):
+        if self.cancelled:
+            self.cancelled = False
+            await self.inner.receive()
+        try:
+            return await self.inner.receive()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+class TakesWhatItReads(Bent):
+    """Hands a message to one reader, and to nobody else."""
+
+    async def read(self, destination, start, until):
+        return _Taking(await self.inner.read(destination, start, until))
+
+
+class _Taking(BentHistory):
+    async def receive(self):
+        found = await self.inner.receive()
+        for partition in self.inner._log.partitions if not self.inner._log.groups else ():
+            partition.trim(float("inf"))
+        return found
+
+
+class SleepsWhenClosed(Bent):
+    """Leaves who waits for messages waiting when reading is closed."""
+
+    async def read(self, destination, start, until):
+        return _Sleeping(await self.inner.read(destination, start, until))
+
+
+class _Sleeping(BentHistory):
+    async def close(self):
+        self.inner.abandon()
+
+
 SABOTEURS = {
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
@@ -522,6 +625,12 @@ SABOTEURS = {
     NeverForgets: ["C06-ephemeral_subscription_forgets-topic", "C06-ephemeral_subscription_forgets-stream"],
     StartsAtTheEnd: ["C25-replay_from_start-stream"],
     StartsOneLate: ["C25-replay_from_offset-stream"],
+    ReadsOneLate: ["C25-read_history-stream", "C25-read_from_and_until-stream"],
+    ReadsOn: ["C25-read_history-stream", "C25-read_from_and_until-stream"],
+    ReadsBackwards: ["C25-read_history-stream"],
+    LosesWhatACancelledWaitHad: ["C25-read_follows-stream"],
+    SleepsWhenClosed: ["C25-read_follows-stream"],
+    TakesWhatItReads: ["C25-read_moves_nobody-stream"],
     ResolvesLatestAgain: ["C06-latest_retains_once_begun-stream"],
     ClosesInsteadOfDraining: [
         "C28-graceful_stop_drains-queue",

@@ -13,7 +13,7 @@ from busbridge.runtime._bus import Bus, outbox_of
 from busbridge.runtime._portal import Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from busbridge.routing import Source
     from busbridge.runtime._collected import Collected
     from busbridge.runtime._outcomes import PublishError
+    from busbridge.runtime._read import C, OnInvalid, Start, StreamMessage, StreamReader
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
+    from busbridge.transport import Until
 
 
 @final
@@ -99,6 +101,20 @@ class BlockingBus:
         """As `Bus.outbox`, with a Session."""
         return self._opened().bus.outbox(session)
 
+    def read(
+        self,
+        destination: str,
+        contract: type[C],
+        *,
+        start: Start = "earliest",
+        until: Until = "now",
+        on_invalid: OnInvalid = "raise",
+    ) -> Iterator[StreamMessage[C]]:
+        """As `Bus.read`: a plain iterator, which fetches a batch at a time. Dropping it ends the reading."""
+        portal = self._opened()
+        reader = portal.bus.read(destination, contract, start=start, until=until, on_invalid=on_invalid)
+        return _messages(portal, reader)
+
     def close(self) -> None:
         """Waits for what is being published, disconnects, ends the thread. Twice is fine; use after it: ClosedError."""
         with self._lock:
@@ -131,6 +147,11 @@ class BlockingBus:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._portal else "not yet open"
         return f"<BlockingBus of {self.service.name!r}, {state}>"
+
+
+def _messages(portal: Portal, reader: StreamReader[C]) -> Iterator[StreamMessage[C]]:
+    while found := portal.call(reader.take()):
+        yield from found
 
 
 def _at_fork(forget: weakref.WeakMethod[Callable[[], None]]) -> None:

@@ -2,13 +2,23 @@
 
 from typing import Final
 
-from busbridge.testing.conformance.rows import _closing, _handling, _keeping, _order, _publishing, _settling, _sharing
+from busbridge.testing.conformance.rows import (
+    _closing,
+    _handling,
+    _keeping,
+    _order,
+    _publishing,
+    _reading,
+    _settling,
+    _sharing,
+)
 
 ROWS: Final = tuple(
     sorted(
         (
             *_publishing.ROWS,
             *_keeping.ROWS,
+            *_reading.ROWS,
             *_settling.ROWS,
             *_handling.ROWS,
             *_order.ROWS,
