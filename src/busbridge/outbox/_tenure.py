@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from busbridge.store import Store
 
-_RENEWED: Final = 1 / 3
-"""The part of a lease after which it is renewed."""
+_RENEWED: Final = 1 / 12
+"""The part of a lease after which it is renewed: often, since that is when what another has left is found."""
 _MARGIN: Final = 0.9
 """The part of a lease that is used: what begins at its end must be written before it is another's."""
 
@@ -32,10 +32,14 @@ class Tenure:
         """Whether rows of `slot` may still be published."""
         return slot in self.slots and self._clock() < self._until
 
-    async def renew(self, *, now: bool = False) -> None:
-        """Asks for slots, where it is time to, or at once. Raises StoreError; what is held then ends by itself."""
+    async def renew(self) -> None:
+        """Asks for slots, where it is time to. Raises StoreError; what is held then ends by itself.
+
+        Slots may be given up while rows of theirs are on their way. Who gets them begins with these rows, so that the
+        order of first publication holds; they are published twice then, with the same ids (T15).
+        """
         asked = self._clock()
-        if not now and asked - self._asked < self._seconds * _RENEWED:
+        if asked - self._asked < self._seconds * _RENEWED:
             return
         self.slots = await self._store.lease(self.owner, self._seconds)
         self._asked, self._until = asked, asked + self._seconds * _MARGIN

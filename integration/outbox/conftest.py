@@ -1,0 +1,7 @@
+"""Stores in one new database for each test."""
+
+from __future__ import annotations
+
+from integration.store.conftest import new_store, store_url
+
+__all__ = ["new_store", "store_url"]
