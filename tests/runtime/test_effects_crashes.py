@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
 from busbridge import Bus, Context, Service
-from busbridge.outbox import CRASHES, _seams
+from busbridge.outbox import CRASHES, Action, Arrival, Decision, _seams
 from busbridge.retry import read_record
 from busbridge.runtime import MemoryTransports
+from busbridge.runtime._begun import Begun
 from busbridge.store import InboxKey, InboxRow, InboxState
 from tests.runtime.conftest import Placed
 from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written
@@ -136,6 +138,45 @@ async def test_a_message_whose_effects_were_committed_and_not_settled_is_a_dupli
         counts = await scene.settled(stock)
         assert (counts.duplicate, counts.handled) == (1, 0)
     assert not scene.seen
+
+
+def again(message_id):
+    """A delivery that was handed over before."""
+    return SimpleNamespace(
+        key=InboxKey(PLACE, "out", message_id), arrival=Arrival(redelivered=True), delivery=object(), counted=None
+    )
+
+
+async def test_copies_that_begin_beside_each_other_are_no_crashes_of_each_other(scene):
+    """Each lane finds the row that another one has committed, which lives."""
+    async with scene.bus() as stock:
+        begun = Begun(stock._storing.store)
+        copies = [again("m1") for _ in range(CRASHES + 1)]
+        for copy in copies:
+            await begun.count([copy])
+        assert [copy.counted for copy in copies] == [Decision(Action.COUNT)] * len(copies)
+    assert inbox(scene.folder) == {"m1": ("running", 0, 0)}
+
+
+async def test_a_message_that_was_given_back_did_not_crash_when_it_comes_again(scene):
+    """Its session ended before its handler began, again and again, and the process lives."""
+    async with scene.bus() as stock:
+        begun = Begun(stock._storing.store)
+        for _ in range(CRASHES + 1):
+            await begun.count([work := again("m1")])
+            assert work.counted == Decision(Action.COUNT)
+            begun.given_back(work.delivery)
+    assert inbox(scene.folder) == {"m1": ("running", 0, 0)}
+
+
+async def test_a_message_that_did_crash_is_alone_also_when_it_comes_again(scene):
+    await scene.know("m1", InboxState.RUNNING)
+    async with scene.bus() as stock:
+        begun = Begun(stock._storing.store)
+        for _ in range(CRASHES + 1):
+            await begun.count([work := again("m1")])
+            assert work.counted == Decision(Action.ALONE, crashes=1)
+    assert inbox(scene.folder) == {"m1": ("running", 0, 1)}
 
 
 async def test_an_attempt_that_died_is_not_one_of_those_that_failed(scene):

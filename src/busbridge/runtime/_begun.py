@@ -28,13 +28,15 @@ class Begun:
     async def count(self, works: Sequence[Work]) -> None:
         """Commits that `works` run, one of them a crash more where it ran before and never ended. Raises StoreError."""
         decisions: dict[InboxKey, Decision] = {}
+        ours = dict((*self._given_back, *self._counted.values()))
         async with self._store.transaction() as transaction:
             rows = await transaction.inbox(work.key for work in works)
             for work in works:
-                decision = decide(rows.get(work.key), work.arrival)
+                decision = _decision(rows.get(work.key), work, ours.get(work.key))
                 if decision.action in {Action.COUNT, Action.ALONE}:
                     decisions.setdefault(work.key, decision)
             await transaction.put_inbox(_running(key, each, each.crashes) for key, each in decisions.items())
+        self._given_back = [each for each in self._given_back if each[0] not in decisions]
         for work in works:
             work.suspect = work.key in decisions
             if work.suspect:
@@ -66,6 +68,16 @@ class Begun:
             # One crash less than the next look at a running row will find, so that it finds as many as there were.
             await transaction.put_inbox(_running(key, counted[key], counted[key].crashes - 1) for key in untouched)
         self._given_back = [each for each in self._given_back if each[0] not in counted]
+
+
+def _decision(row: InboxRow | None, work: Work, ours: Decision | None) -> Decision:
+    """What to do with `work`. Where this process has counted it already, and lives, that was no crash.
+
+    It has another copy of the message in a lane, or had it and gave it back.
+    """
+    found = decide(row, work.arrival)
+    began = found.action in {Action.ALONE, Action.CRASHED}
+    return ours if began and ours is not None and row is not None and _is_as_counted(row, ours) else found
 
 
 def _running(key: InboxKey, decision: Decision, crashes: int) -> InboxRow:
