@@ -112,6 +112,7 @@ async def test_orders_of_a_customer_in_the_wrong_order_are_found(few_orders: lis
         ),
         ("analytics", "UPDATE sales SET cents = cents - 1", "revenue of customer"),
         ("loyalty", "DELETE FROM points", "replayed to loyalty"),
+        ("loyalty", "UPDATE rebuilt SET points = points + 1", "rebuilt by loyalty"),
     ],
 )
 async def test_the_audit_names_every_book_that_is_wrong(

@@ -45,13 +45,15 @@ def _copies(orders: Sequence[Order]) -> Iterator[str]:
 
 
 def _history(orders: Sequence[Order]) -> Iterator[str]:
-    """The stream told analytics each customer's orders in order, and told loyalty the same again later."""
+    """The stream told analytics each customer's orders in order, and told loyalty the same again later, twice."""
     placed = [(each.customer_id, each.order_id, each.total_cents) for each in orders]
     sales = [(customer, order_id, cents) for order_id, customer, cents in _rows("analytics", "sales")]
     points = [(customer, order_id, cents) for order_id, customer, cents in _rows("loyalty", "points")]
+    rebuilt = [(customer, order_id, cents) for order_id, customer, cents in _rows("loyalty", "rebuilt")]
     yield from _compared("revenue of customer", _summed(placed), _summed(sales))
     yield from _compared("orders in order of customer", placed, sales)
     yield from _compared("replayed to loyalty for customer", sales, points)
+    yield from _compared("rebuilt by loyalty for customer", sales, rebuilt)
 
 
 def _rows(service: str, table: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A run of the shop: everybody at work while customers order; then loyalty, which came later."""
+"""A run of the shop: everybody at work while customers order; then loyalty, which came later, and does it twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from examples.shop.analytics import analytics
 from examples.shop.billing import billing
 from examples.shop.checkout import checkout, place
 from examples.shop.inventory import inventory
-from examples.shop.loyalty import loyalty
+from examples.shop.loyalty import loyalty, rebuild
 from examples.shop.notification import notification
 from examples.shop.order_processor import order_processor
 
@@ -32,8 +32,10 @@ async def run(
 ) -> None:
     """Places all orders, waits until everything that follows from them is done, then does the same for loyalty.
 
-    Raises PublishError; Incomplete when a phase takes more than `patience` seconds; whatever keeps a bus from opening
-    or stops a subscription.
+    In the end loyalty reads the stream once more, without its subscription.
+
+    Raises PublishError; Incomplete when a phase takes more than `patience` seconds, TimeoutError when reading does;
+    whatever keeps a bus from opening or stops a subscription.
     """
     consumers: list[Service[Any]] = [inventory, billing, notification, analytics, *[order_processor] * WORKERS]
     tally.expect(_expected(orders))
@@ -44,6 +46,8 @@ async def run(
     tally.expect({"loyalty.points": len(orders)})
     async with _serving([loyalty], config, transports, tally):
         await tally.complete(patience)
+    async with asyncio.timeout(patience), Bus(loyalty, config, consume=False, transports=transports) as bus:
+        tally.rebuilt = f"Loyalty read all {await rebuild(bus):,} orders once more, without its subscription."
 
 
 def _expected(orders: Sequence[Order]) -> dict[str, int]:

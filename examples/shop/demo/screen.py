@@ -34,10 +34,10 @@ def _numbers(line: Line) -> list[str]:
 
 
 def remarks_on(tally: Tally) -> list[str]:
-    """What the table has no column for: how checkout did, and how replicas of a service shared its work."""
+    """What the table has no column for: how checkout did, how replicas shared their work, what was read again."""
     shared = (
         f"{name} was shared by {len(line.shares)} workers: {' + '.join(f'{share:,}' for share in line.shares)}."
         for name, line in tally.lines.items()
         if len(line.shares) > 1
     )
-    return [*filter(None, [tally.placed]), *shared]
+    return [*filter(None, [tally.placed]), *shared, *filter(None, [tally.rebuilt])]

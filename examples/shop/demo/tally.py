@@ -69,6 +69,8 @@ class Tally:
         self.dead: list[str] = []
         self.placed = ""
         """In words: what checkout has published."""
+        self.rebuilt = ""
+        """In words: what loyalty has read in the end."""
         self._changed = asyncio.Event()
 
     def expect(self, expected: Mapping[str, int]) -> None:
