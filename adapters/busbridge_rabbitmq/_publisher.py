@@ -18,6 +18,7 @@ from busbridge_rabbitmq import _errors
 from busbridge_rabbitmq._batch import unknown
 from busbridge_rabbitmq._channel import Channel
 from busbridge_rabbitmq._connection import Backoff
+from busbridge_rabbitmq._properties import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -125,7 +126,7 @@ class Publisher:
 
     def _write(self, channel: pika.channel.Channel, item: Item) -> None:
         try:
-            channel.basic_publish(item.route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
+            _publish(channel, item)
         except _UNWRITABLE as error:
             item.refuse("invalid", f"AMQP can't carry it: {error!r}")
             return
@@ -228,3 +229,13 @@ class Publisher:
 
     def __repr__(self) -> str:
         return f"<Publisher, {len(self._unconfirmed)} unconfirmed, {len(self._waiting)} waiting, {self._link!r}>"
+
+
+def _publish(channel: pika.channel.Channel, item: Item) -> None:
+    """Foreign headers come this way too, with a dead letter, and some values the client can read and not write."""
+    route = item.route
+    try:
+        channel.basic_publish(route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
+    except UnsupportedAMQPFieldException:
+        item.properties.headers = writable(item.properties.headers)
+        channel.basic_publish(route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
