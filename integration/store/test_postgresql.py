@@ -19,6 +19,9 @@ CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name AND pid <> pg_backend_pid()"
 )
 
+SLOW = "CREATE FUNCTION slow() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END' LANGUAGE plpgsql"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
 
 class TestTransactions(cases.Transactions): ...
 
@@ -53,6 +56,10 @@ def cutter(new_store):
 async def test_shared_ids_in_other_order_do_not_deadlock(new_store):
     """T14. Who comes second is told that it met another one, and finds the rows when it tries again."""
     async with opened(new_store()) as store:
+        await execute(store, SLOW)
+        await execute(
+            store, "CREATE TRIGGER slow BEFORE INSERT ON busbridge_inbox FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
         started = asyncio.Barrier(2)
 
         async def batch(*ids):
@@ -60,7 +67,6 @@ async def test_shared_ids_in_other_order_do_not_deadlock(new_store):
                 await transaction.inbox(map(key, ids))
                 await started.wait()
                 await transaction.put_inbox(map(row, ids))
-                await transaction.put_inbox([row("last")])
 
         outcomes = await asyncio.gather(batch("1", "2", "3"), batch("3", "2", "1"), return_exceptions=True)
         failed = [each for each in outcomes if each]
@@ -77,16 +83,20 @@ async def test_rows_that_are_there_are_had_by_one_transaction_at_a_time(new_stor
     async with opened(new_store()) as store:
         async with store.transaction() as transaction:
             await transaction.put_inbox([row(each, InboxState.SCHEDULED) for each in "12"])
-        seen = []
 
-        async def batch(*ids):
+        async def late():
             async with store.transaction() as transaction:
-                found = await transaction.inbox(map(key, ids))
-                seen.append({each.state for each in found.values()})
-                await transaction.put_inbox(map(row, ids))
+                return {each.state for each in (await transaction.inbox(map(key, "21"))).values()}
 
-        await asyncio.gather(*(batch(*ids) for ids in ("12", "21", "12", "21")))
-        assert sorted(seen, key=str) == [{InboxState.HANDLED}] * 3 + [{InboxState.SCHEDULED}]
+        async def waits_or_is_done():
+            return task.done() or await execute(store, WAITING) == [(1,)]
+
+        async with store.transaction() as transaction:
+            await transaction.inbox(map(key, "12"))
+            task = asyncio.create_task(late())
+            await until(waits_or_is_done)
+            await transaction.put_inbox(map(row, "12"))
+        assert await task == {InboxState.HANDLED}
 
 
 @in_loop
@@ -182,6 +192,16 @@ async def test_a_connection_that_is_cut_before_commit_is_an_unknown_outcome(new_
                 await transaction.put_inbox([row("1")])
                 await cutter()
         assert await execute(store, "SELECT * FROM busbridge_inbox") == []
+
+
+@in_loop
+async def test_a_connection_to_what_has_become_a_standby_is_thrown_away(new_store):
+    async with opened(new_store(connections=1)) as store:
+        await execute(store, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            await put(store, message("1"))
+        await put(store, message("2"))
+        assert await pending(store) == ["2"]
 
 
 @in_loop

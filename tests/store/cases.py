@@ -489,6 +489,14 @@ class Schemas:
         await store.open(upgrade=False)
         await store.close()
 
+    @in_loop
+    async def test_of_several_upgrades_at_once_one_makes_the_tables(self, new_store):
+        stores = [new_store() for _ in range(4)]
+        found = await asyncio.gather(*(store.upgrade() for store in stores))
+        for store in stores:
+            await store.close()
+        assert sorted(str(each.found) for each in found) == ["1", "1", "1", "None"]
+
     def test_of_four_processes_that_upgrade_at_once_one_does_it_and_the_others_wait(self, store_url, tmp_path):
         file = tmp_path / "busbridge.yaml"
         file.write_text(f'services: {{shop: {{store: {{url: "{store_url}"}}}}}}')
