@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from busbridge import BlockingBus, Bus, ClosedError, ConfigurationError, HandlerError, Service, UndeclaredContract
-from busbridge.errors import StoreError
+from busbridge.errors import OutcomeUnknown, StoreError
 from busbridge.outbox import Relay
 from busbridge.runtime import MemoryTransports
 from busbridge.store._inline_sqlite import use_inline_sqlite
+from busbridge.transport import Outcome, Status
 from tests.runtime.conftest import Placed, Reserved
 
 SHOP = Service("shop", publishes=[Placed])
@@ -130,6 +131,53 @@ async def test_a_block_that_raises_leaves_neither_rows_nor_messages(shop):
             tx.publish(Placed(order_id="kept"))
         assert await shop.arrived(1) == ["kept"]
         assert await orders(bus) == []
+
+
+class Faulty(MemoryTransports):
+    """In-memory brokers that confirm nothing while they are away."""
+
+    def __init__(self):
+        super().__init__()
+        self.away = False
+        self.asked = asyncio.Event()
+
+    def make(self, settings):
+        transport = super().make(settings)
+        publish = transport.publish
+
+        async def attempted(entries, seconds):
+            if not self.away:
+                return await publish(entries, seconds)
+            self.asked.set()
+            return [Outcome(Status.UNKNOWN, error=OutcomeUnknown("orders", "away"))] * len(entries)
+
+        transport.publish = attempted
+        return transport
+
+
+async def test_what_is_committed_while_the_broker_is_away_goes_out_once_when_it_is_back(shop):
+    shop.transports = faulty = Faulty()
+    async with shop.bus() as bus:
+        faulty.away = True
+        async with bus.transaction() as tx:
+            for number in range(3):
+                tx.publish(Placed(order_id=str(number)))
+        await faulty.asked.wait()
+        faulty.away = False
+        assert sorted(await shop.arrived(3)) == ["0", "1", "2"]
+        assert await waiting(bus) == 0
+
+
+async def test_what_a_broker_that_stays_away_did_not_take_is_published_by_the_next_process(shop):
+    shop.transports = faulty = Faulty()
+    async with shop.bus() as bus:
+        faulty.away = True
+        async with bus.transaction() as tx:
+            tx.publish(Placed(order_id="1"))
+        await faulty.asked.wait()
+    faulty.away = False
+    async with shop.bus():
+        assert await shop.arrived(1) == ["1"]
 
 
 async def test_what_can_not_be_published_raises_at_once(shop):

@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
     from busbridge.transport import Headers
 
+_write: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: for anything but its own defaults `json.dumps` makes an encoder in each call."""
+
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
 def headers_text(headers: Headers) -> str:
     """The text of headers: order and repeats are kept. Raises TypeError for a value that no transport brings."""
-    return json.dumps([(name, _typed(value)) for name, value in headers], separators=(",", ":"))
+    return _write([(name, value if type(value) is str else _typed(value)) for name, value in headers])
 
 
 def text_headers(text: str) -> list[tuple[str, object]]:
     """The headers that a text is of."""
-    return [(name, _plain(value)) for name, value in json.loads(text)]
+    return [(name, value if type(value) is str else _plain(value)) for name, value in json.loads(text)]
 
 
 def key_text(key: str | bytes | None) -> str | None:
     """The text of a key: some databases take neither bytes nor NUL for text."""
-    return None if key is None else json.dumps(_typed(key))
+    return None if key is None else _write(_typed(key))
 
 
 def text_key(text: str | None) -> str | bytes | None:
