@@ -72,7 +72,8 @@ class Endings:
             case Fate.SCHEDULED:
                 counts.scheduled += 1
                 self._log_delay(ended)
-            case Fate.DEAD if failure is not None:
+            case Fate.DEAD:
+                assert failure is not None
                 counts.dead[failure.reason] += 1
                 self._log_death(ended)
 
