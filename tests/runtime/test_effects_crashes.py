@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import asyncio
 import sqlite3
 from contextlib import closing
 from types import SimpleNamespace
@@ -152,8 +154,7 @@ async def test_copies_that_begin_beside_each_other_are_no_crashes_of_each_other(
     async with scene.bus() as stock:
         begun = Begun(stock._storing.store)
         copies = [again("m1") for _ in range(CRASHES + 1)]
-        for copy in copies:
-            await begun.count([copy])
+        await asyncio.gather(*(begun.count([copy]) for copy in copies))
         assert [copy.counted for copy in copies] == [Decision(Action.COUNT)] * len(copies)
     assert inbox(scene.folder) == {"m1": ("running", 0, 0)}
 
@@ -188,3 +189,28 @@ async def test_an_attempt_that_died_is_not_one_of_those_that_failed(scene):
     async with scene.bus() as stock:
         counts = await scene.settled(stock)
         assert counts.handled == 1
+
+
+async def test_a_session_that_is_lost_before_the_settlement_leaves_one_effect(scene):
+    """The transaction is committed; the message comes again, and is known."""
+    began, proceed = asyncio.Event(), asyncio.Event()
+    service, reserve = stock_service()
+    calls = []
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed, context: Context) -> None:
+        calls.append(order.order_id)
+        await write(order.order_id, context)
+        began.set()
+        await proceed.wait()
+
+    scene.service = service
+    async with scene.bus() as stock:
+        await make_tables(stock)
+        await scene.publish("m1")
+        await asyncio.wait_for(began.wait(), 5)
+        scene.transports.brokers["rabbit"].sever()
+        proceed.set()
+        counts = await scene.settled(stock)
+        assert (counts.handled, counts.duplicate) == (1, 1)
+        assert await written(stock) == calls == ["m1"]

@@ -42,6 +42,7 @@ class Endings:
             self._settle(ended)
         except StaleDelivery as stale:
             _log.info("%s: %s", self._plan.group, stale)
+            ended.delivery.release()
             if ended.fate is Fate.DEAD:  # its dead letter is not on its way: it will be, when the message comes again
                 ended = Ended(ended.delivery, Fate.RELEASED)
         self._count(ended)
