@@ -180,6 +180,20 @@ async def test_what_a_broker_that_stays_away_did_not_take_is_published_by_the_ne
         assert await shop.arrived(1) == ["1"]
 
 
+async def test_a_relay_that_can_not_go_on_ends_the_service_instead_of_leaving_messages_in_silence(shop, monkeypatch):
+    async with shop.bus() as bus:
+
+        async def broken(*_):
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(bus._storing.store, "pending", broken)
+        serving = asyncio.create_task(bus.serve())
+        async with bus.transaction() as tx:
+            tx.publish(Placed(order_id="1"))
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await serving
+
+
 async def test_what_can_not_be_published_raises_at_once(shop):
     async with shop.bus() as bus:
         async with bus.transaction() as tx:

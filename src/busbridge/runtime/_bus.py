@@ -335,10 +335,13 @@ class Bus(Generic[R]):
         return self._open_outbox().using(session)
 
     async def serve(self) -> None:
-        """Waits until it is cancelled. Raises what stopped a subscription, if one can't go on."""
-        if not self._workers:
+        """Waits until it is cancelled. Raises what stopped a subscription, or the relay, if one can't go on."""
+        watched = [each.failed for each in self._workers.values()]
+        if self._storing is not None:
+            watched.append(self._storing.relay.failed)
+        if not watched:
             await asyncio.get_running_loop().create_future()
-        failures = [asyncio.ensure_future(each.failed()) for each in self._workers.values()]
+        failures = [asyncio.ensure_future(failed()) for failed in watched]
         try:
             await asyncio.wait(failures, return_when=asyncio.FIRST_EXCEPTION)
         finally:

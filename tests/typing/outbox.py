@@ -1,0 +1,45 @@
+"""The outbox outside of handlers, for the type checkers: never run. Each `type: ignore` is an error they must find."""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from busbridge import Contract
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
+
+    from busbridge import BlockingBus, Bus
+
+
+class Placed(Contract, name="shop.placed", version=1, key="order_id"):
+    order_id: str
+
+
+async def in_a_transaction(bus: Bus[None], session: AsyncSession) -> None:
+    async with bus.transaction() as tx:
+        connection: AsyncConnection = tx.connection
+        own: AsyncSession = tx.session
+        message_id: str = tx.publish(Placed(order_id="1"), headers={"tenant": "north"})
+        await tx.publish(Placed(order_id=message_id))  # type: ignore[misc]
+        tx.publish({"order_id": "1"})  # type: ignore[arg-type]
+    async with bus.outbox(session) as mine:
+        mine.publish(Placed(order_id=f"{connection} {own}"))
+
+
+def blocking(bus: Bus[None], other: BlockingBus, session: Session) -> None:
+    with bus.outbox(session) as tx:
+        tx.publish(Placed(order_id="1"))
+    with other.outbox(session) as tx:
+        tx.publish(Placed(order_id="1"))
+    with other.transaction() as tx:
+        tx.publish(Placed(order_id="1"))
+
+
+async def wrong(bus: Bus[None], other: BlockingBus, session: AsyncSession) -> None:
+    with bus.outbox(session):  # type: ignore[attr-defined]
+        pass
+    other.outbox(session)  # type: ignore[arg-type]
