@@ -24,12 +24,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.types import TypeEngine
 
 
 class _Clock(FunctionElement[float]):
     """Seconds since 1970 by the database's clock."""
 
-    type = Double()
+    type: TypeEngine[float] = Double()
     inherit_cache = True
 
 
