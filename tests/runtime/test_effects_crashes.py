@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio
 import sqlite3
 from contextlib import closing
 from types import SimpleNamespace

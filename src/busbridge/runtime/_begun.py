@@ -8,7 +8,7 @@ from busbridge.outbox import Action, decide
 from busbridge.store import InboxRow, InboxState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from busbridge.outbox import Decision
     from busbridge.runtime._work import Work
@@ -28,20 +28,24 @@ class Begun:
     async def count(self, works: Sequence[Work]) -> None:
         """Commits that `works` run, one of them a crash more where it ran before and never ended. Raises StoreError."""
         decisions: dict[InboxKey, Decision] = {}
-        ours = dict((*self._given_back, *self._counted.values()))
         async with self._store.transaction() as transaction:
             rows = await transaction.inbox(work.key for work in works)
+            ours = dict((*self._given_back, *self._counted.values()))
             for work in works:
                 decision = _decision(rows.get(work.key), work, ours.get(work.key))
                 if decision.action in {Action.COUNT, Action.ALONE}:
                     decisions.setdefault(work.key, decision)
             await transaction.put_inbox(_running(key, each, each.crashes) for key, each in decisions.items())
+            self._remember(works, decisions)  # before anybody else in this process can read it
+        for work in works:
+            work.counted = decisions.get(work.key)
+            work.suspect = work.counted is not None
+
+    def _remember(self, works: Sequence[Work], decisions: Mapping[InboxKey, Decision]) -> None:
         self._given_back = [each for each in self._given_back if each[0] not in decisions]
         for work in works:
-            work.suspect = work.key in decisions
-            if work.suspect:
-                work.counted = decisions[work.key]
-                self._counted[work.delivery] = (work.key, work.counted)
+            if (decision := decisions.get(work.key)) is not None:
+                self._counted[work.delivery] = (work.key, decision)
 
     def recall(self, work: Work) -> None:
         """A message that was counted and put back in its line has not begun once more."""
