@@ -205,6 +205,40 @@ async def test_a_session_of_the_users_is_in_the_transaction(new_store):
 
 
 @in_loop
+async def test_a_result_that_nobody_reads_keeps_no_writer_out(new_store, monkeypatch):
+    """It would keep the snapshot that it reads, and no later transaction could write after another process has."""
+    monkeypatch.setattr(_inline_sqlite, "_BUSY_SECONDS", 0.01)
+    async with opened(new_store(), new_store()) as (store, other):
+        await put(store, message("1"), message("2"))
+        async with store.transaction() as transaction:
+            unread = await transaction.connection.execute(text("SELECT message_id FROM busbridge_outbox"))
+        await put(other, message("3"))
+        await put(store, message("4"))
+        assert await pending(store) == ["1", "2", "3", "4"]
+        assert unread is not None
+
+
+@in_loop
+async def test_rows_come_one_by_one_in_parts_and_from_statements_that_write(new_store):
+    async with opened(new_store()) as store, store.transaction() as transaction:
+        connection = transaction.connection
+        numbers = text(
+            "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 7) SELECT n FROM up"
+        )
+        result = await connection.execute(numbers)
+        assert (result.fetchone(), result.fetchmany(2), [tuple(each) for each in result]) == (
+            (1,),
+            [(2,), (3,)],
+            [(4,), (5,), (6,), (7,)],
+        )
+        await connection.execute(text("CREATE TABLE shelves (id INTEGER PRIMARY KEY, item TEXT)"))
+        back = await connection.execute(text("INSERT INTO shelves (item) VALUES ('a'), ('b') RETURNING id"))
+        assert (back.scalars().all(), back.rowcount) == ([1, 2], 2)
+        changed = await connection.execute(text("UPDATE shelves SET item = 'c'"))
+        assert changed.rowcount == 2
+
+
+@in_loop
 async def test_a_connection_to_another_database_is_told_apart(new_store, tmp_path):
     async with opened(new_store()) as store:
         for name, same in (("shop.db", True), ("other.db", False)):

@@ -10,6 +10,7 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from sqlalchemy.dialects import registry
@@ -47,16 +48,32 @@ async def _at_once(function: Callable[..., T], *arguments: object) -> T:
 
 @final
 class _Cursor(sqlite3.Cursor):
+    """Reads all rows at once: a result that a user leaves unread would keep its snapshot, and the next writer out."""
+
+    _rows: deque[Any]
+
     def execute(self, sql: str, parameters: Any = ()) -> _Cursor:
         await_only(_at_once(super().execute, sql, parameters))
+        self._rows = deque(super().fetchall())
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any]) -> _Cursor:
         await_only(_at_once(super().executemany, sql, parameters))
+        self._rows = deque()
         return self
 
+    def fetchone(self) -> Any:
+        return self._rows.popleft() if self._rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return [self._rows.popleft() for _ in range(min(size or self.arraysize, len(self._rows)))]
+
+    def fetchall(self) -> list[Any]:
+        rows, self._rows = list(self._rows), deque()
+        return rows
+
     async def _async_soft_close(self) -> None:
-        """What SQLAlchemy asks of an asyncio cursor. Rows are read when they are asked for: nothing is to be done."""
+        """What SQLAlchemy asks of an asyncio cursor once it has its rows: nothing is to be done."""
 
 
 @final
