@@ -109,3 +109,30 @@ def publishes_in_reverse(settings):
 
     transport.publish = reversed_publish
     return transport
+
+
+def reads_one_late(settings):
+    """Takes a message for read as soon as reading begins."""
+    transport = KafkaTransport(settings)
+    read = transport.read
+
+    async def read_late(destination, start, until):
+        history = await read(destination, start, until)
+        for span in history._thread._spans.values():
+            span.take(span.next)
+        return history
+
+    transport.read = read_late
+    return transport
+
+
+def reads_to_the_last_end(settings):
+    """Takes the end for what it is while it reads, not for what it was when it began."""
+    transport = KafkaTransport(settings)
+    read = transport.read
+
+    async def read_on(destination, start, until):
+        return await read(destination, start, None if until == "now" else until)
+
+    transport.read = read_on
+    return transport

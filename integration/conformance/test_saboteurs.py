@@ -40,6 +40,8 @@ ON_KAFKA = {
     "revokes_without_draining": ["C17-order_survives_graceful_stop-stream"],
     "ignores_the_prefetch": ["C16-in_flight_bound-stream"],
     "publishes_in_reverse": ["C17-per_key_order-stream"],
+    "reads_one_late": ["C25-read_history-stream", "C25-read_from_and_until-stream"],
+    "reads_to_the_last_end": ["C25-read_history-stream"],
 }
 """Each saboteur of the Kafka adapter, and the cases that must notice it."""
 

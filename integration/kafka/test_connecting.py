@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from busbridge.errors import AccessRefused, TopologyMismatch, Unavailable
-from busbridge.routing import Destination, Kind, Tls, Topology, TransportSettings
+from busbridge.routing import Destination, Kind, StartAt, Tls, Topology, TransportSettings
 from busbridge.transport import Entry, Status
 from busbridge_kafka import KafkaTransport
 from integration.kafka.bench import SECONDS, Bench, receive
@@ -118,6 +118,29 @@ def test_what_may_not_be_written_is_refused_by_name_and_stops_no_other(kafka_sec
     outcomes = asyncio.run(run())
     assert [each.status for each in outcomes] == [Status.CONFIRMED, Status.REFUSED, Status.CONFIRMED]
     assert outcomes[1].error.reason == "not_allowed"
+
+
+def test_reading_needs_no_permission_for_a_group_and_names_the_one_it_needs(kafka_secure):
+    secure = kafka_secure.secure
+    login = {"user": secure.user, "password": SecretStr(secure.password)}
+    bench = secured(kafka_secure, url=f"kafka://127.0.0.1:{secure.sasl_plaintext}", **login)
+    user = f"User:{secure.user}"
+    kafka_secure.tool("acls", "--add", "--deny-principal", user, "--operation", "All", "--group", "busbridge-read")
+
+    async def run():
+        async with bench.open() as transport:
+            await bench.write(transport, b"a")
+            history = await transport.read(bench.stream, StartAt("earliest"), "now")
+            assert [each.body for each in await asyncio.wait_for(history.receive(), SECONDS)] == [b"a"]
+            following = await transport.read(bench.stream, StartAt("latest"), None)
+            waiting = asyncio.create_task(following.receive())
+            await asyncio.to_thread(kafka_secure.deny, secure.user, bench.stream.physical)
+            with pytest.raises(AccessRefused):
+                await asyncio.wait_for(waiting, SECONDS)
+            with pytest.raises(AccessRefused):
+                await transport.read(bench.stream, StartAt("earliest"), "now")
+
+    asyncio.run(run())
 
 
 def test_a_kafka_topic_that_differs_is_named_with_every_difference(new_bench):
