@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("busbridge.store")
 
+_RELAYED_WITHIN: Final = 5.0
+"""Seconds that the relay has for what is left when the bus closes: it is safe in the outbox, so no grace is needed."""
+
 _CLEANED_EVERY: Final = (300.0, 900.0)
 """Seconds between two cleanings of the inbox, jittered: several processes need not meet."""
 
@@ -76,7 +79,7 @@ class Storing:
         self._relay = Relay(self.store, exits)
         self._relay.start()
         self._outbox = Outbox(self.store, self._relay, publishing)
-        stack.push_async_callback(self._relay.stop, config.stop_grace)
+        stack.push_async_callback(self._relay.stop, _RELAYED_WITHIN)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
 
