@@ -58,7 +58,7 @@ def test_importing_busbridge_imports_nothing_that_takes_time():
 
 
 def test_the_public_names_import_no_client_and_nothing_that_only_a_command_needs():
-    heavy = {"pika", "confluent_kafka", "yaml", "pydantic_settings", "typer", "rich", "opentelemetry", "pytest"}
+    heavy = {"pika", "confluent_kafka", "sqlalchemy", "yaml", "pydantic_settings", "typer", "rich", "opentelemetry", "pytest"}
     assert {*heavy, "busbridge.memory"}.isdisjoint(_imported("from busbridge import *"))
 
 
