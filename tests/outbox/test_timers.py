@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from busbridge.errors import ClosedError, SourceEnded
-from busbridge.outbox import TimerSource, decide, to_timer
+from busbridge.outbox import Action, Arrival, TimerSource, decide, to_timer
 from busbridge.outbox._rows import to_entry
 from busbridge.routing import SubscriptionPlan
-from busbridge.store import SLOTS
+from busbridge.store import SLOTS, InboxKey, InboxRow, InboxState
 from busbridge.transport import Delivery, Position, Session, Settlement
 from tests.outbox.conftest import ORDERS, Flaky
 
@@ -130,11 +130,8 @@ async def test_what_was_not_settled_comes_at_once_to_a_successor_after_a_gracefu
                 assert len(await successor.receive()) == 1
 
 
-async def test_a_timer_that_was_dropped_and_is_given_back_all_the_same_is_a_duplicate(place):
+def test_a_timer_that_was_dropped_and_is_given_back_all_the_same_is_a_duplicate():
     """COMMIT whose answer was lost: who released it could not know."""
-    from busbridge.outbox import Action, Arrival
-    from busbridge.store import InboxKey, InboxRow, InboxState
-
     handled = InboxRow(InboxKey(PLACE, "shop", "m1"), InboxState.HANDLED, 2)
     assert decide(handled, Arrival(1, timer=True)).action is Action.DUPLICATE
 
