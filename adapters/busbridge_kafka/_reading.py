@@ -87,8 +87,7 @@ class ReadingThread:
         self._spans: dict[int, Span] = {}
         self._begun = self._hungry = self._paused = self._stopping = self._stranded = False
         self._failure: BusbridgeError | None = None
-        self._seen_at = time.monotonic()
-        self._look_at = self._seen_at + LOOKING
+        self._seen()
         self._thread = threading.Thread(target=self._run, name=f"busbridge-kafka-read-{name}", daemon=True)
         self._thread.start()
 
@@ -171,14 +170,14 @@ class ReadingThread:
         elif not self._stir.wait(RESTING):
             self._pause(consumer)
             self._hand_over(consumer, consumer.consume(1, 0))
+            self._seen()
         self._stir.clear()
 
     def _hand_over(self, consumer: Consumer, messages: list[Record]) -> None:
         kept = [_kept(each) for each in messages if self._takes(consumer, each)]
         if kept:
             self._hungry = False  # before it is told: the answer may be there at once
-            self._seen_at = time.monotonic()
-            self._look_at = self._seen_at + LOOKING
+            self._seen()
             self._tell(partial(self._reader.arrived, kept, self._left))
 
     def _takes(self, consumer: Consumer, message: Record) -> bool:
@@ -202,6 +201,11 @@ class ReadingThread:
         else:
             self._error(error)
 
+    def _seen(self) -> None:
+        """There is no reason to doubt that there is a Kafka topic."""
+        self._seen_at = time.monotonic()
+        self._look_at = self._seen_at + LOOKING
+
     def _look_for(self, consumer: Consumer) -> None:
         """The client may wait for ever for a Kafka topic that was deleted: it is gone if it can't be found for long.
 
@@ -213,13 +217,12 @@ class ReadingThread:
         self._look_at = now + LOOKING
         try:
             offsets.partitions(consumer, self._name, LOOKING)
+            self._seen()
         except TopologyMismatch as error:
             if now - self._seen_at > self._patience:
                 self._fail(error)
         except KafkaException as error:
             self._error(error.args[0])
-        else:
-            self._seen_at = now
 
     def _error(self, error: KafkaError) -> None:
         """The client's callback, and its errors among the messages: most pass by themselves."""

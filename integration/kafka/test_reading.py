@@ -10,6 +10,7 @@ import pytest
 
 from busbridge.errors import ClosedError, PositionLost, SourceEnded, TopologyMismatch
 from busbridge.routing import StartAt
+from busbridge_kafka import _reading as reading
 from integration.kafka.bench import SECONDS, until
 
 EARLIEST = StartAt("earliest")
@@ -102,6 +103,33 @@ def test_what_a_transaction_has_not_committed_is_behind_the_end(new_bench):
             return bodies(found)
 
     assert asyncio.run(run()) == [b"before"]
+
+
+def test_a_slow_reader_finds_the_end_behind_a_gap_too(new_bench, monkeypatch):
+    """While it rests the client forgets what it had fetched, and with it that it was at the end."""
+    monkeypatch.setattr(reading, "FETCH", 2)
+    bench = new_bench(partitions=1)
+    producer = bench.broker.producer(transactional_id=bench.run)
+
+    def write():
+        producer.init_transactions(SECONDS)
+        producer.begin_transaction()
+        for number in range(4):
+            producer.produce(bench.stream.physical, b"%d" % number)
+        producer.commit_transaction(SECONDS)
+
+    async def run():
+        async with bench.open() as transport:
+            await asyncio.to_thread(write)
+            history = await transport.read(bench.stream, EARLIEST, "now")
+            found = []
+            with pytest.raises(SourceEnded):
+                while True:
+                    found += await asyncio.wait_for(history.receive(), SECONDS)
+                    await asyncio.sleep(1)
+            return [each.position.offset for each in found]
+
+    assert asyncio.run(run()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("start", "first"), [(StartAt(7), 7), (StartAt(99), 10), (StartAt("latest"), 10)])

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
 from busbridge.errors import StaleDelivery
+from busbridge.routing import StartAt
 from busbridge.transport import Entry, Status
 from integration.kafka.bench import Bench
 
@@ -65,5 +67,30 @@ def test_stranded_clients_are_replaced_and_lose_nothing(new_kafka, caplog):
             reading.cancel()
             await asyncio.wait([reading])
         assert confirmed <= read
+
+    asyncio.run(run())
+
+
+@pytest.mark.timeout(2 * PATIENCE)
+def test_a_stranded_reader_is_replaced_and_reads_everything_once_in_order(new_kafka, caplog):
+    caplog.set_level(logging.WARNING, "busbridge.kafka")
+    bench = Bench(new_kafka(settings=FENCED_AGAIN_AND_AGAIN), client=FORGETFUL)
+
+    def replaced():
+        return any(line.startswith("who reads") and "reaches no broker any more" in line for line in caplog.messages)
+
+    async def run():
+        async with asyncio.timeout(PATIENCE), bench.open() as transport:
+            history = await transport.read(bench.stream, StartAt("earliest"), None)
+            publishing = asyncio.create_task(keep_publishing(bench, transport, replaced))
+            read = []
+            while not publishing.done() or not publishing.result() <= {each.body for each in read}:
+                with suppress(TimeoutError):  # a wait that is cancelled loses nothing
+                    read += await asyncio.wait_for(history.receive(), 0.5)
+        positions = [each.position for each in read]
+        assert len({*positions}) == len(positions)
+        for partition in {each.partition for each in positions}:
+            offsets = [each.offset for each in positions if each.partition == partition]
+            assert offsets == sorted(offsets)
 
     asyncio.run(run())
