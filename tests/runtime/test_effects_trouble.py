@@ -12,7 +12,7 @@ from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUn
 from busbridge.runtime import _effects
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved
-from tests.runtime.effects import make_tables, stock_service, with_store, write, written
+from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written
 
 
 class Trouble:
@@ -179,3 +179,28 @@ async def test_a_deadlock_of_a_handlers_own_statement_is_no_failure_of_the_handl
 
 class Deadlock(Exception):
     sqlstate = "40P01"
+
+
+async def test_a_message_that_goes_to_another_worker_does_not_wait_for_this_ones_database(config):
+    """A partition that is revoked would be held for as long as the database is away."""
+    service, reserve = stock_service()
+    seen = []
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed) -> None:
+        seen.append(order.order_id)
+
+    async with harness(service, config=with_store(config)) as bus:
+        stock = bus.bus("stock")
+        trouble = Trouble(stock)
+        trouble.before.extend([AWAY] * 50)
+        counts, source = stock.counts["reserve"], stock._workers["reserve"]._sources[0]
+        await bus.publish(Placed(order_id="7"))
+        await until(lambda: len(trouble.before) < 50)
+        source.sever()
+        await until(lambda: counts.released)
+        assert trouble.before, "the database is still away"
+        trouble.before.clear()
+        await bus.settled()
+        assert counts.handled == 1
+    assert seen == ["7"]

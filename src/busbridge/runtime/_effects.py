@@ -20,7 +20,7 @@ from busbridge.retry import record_of
 from busbridge.runtime._begun import Begun
 from busbridge.runtime._pace import BUDGET, Pace
 from busbridge.runtime._unit import Unit
-from busbridge.runtime._work import Fate, Work
+from busbridge.runtime._work import Ended, Fate, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from busbridge.runtime._failure import Failure
     from busbridge.runtime._intake import Intake
     from busbridge.runtime._unit import Between
-    from busbridge.runtime._work import Ended
     from busbridge.store import Store
     from busbridge.transport import Delivery
 
@@ -46,6 +45,14 @@ _LONGEST_WAIT: Final = 0.5
 """Seconds before its transaction is begun anew, at most."""
 _LAST_WORDS: Final = 2.0
 """Seconds that the database has, at a stop, to hear what was given back."""
+
+
+def _nothing() -> None: ...
+
+
+async def _stand_back(met: int) -> None:
+    """Lets another transaction go first, for longer the more often one was met."""
+    await asyncio.sleep(random.uniform(0, _LONGEST_WAIT * met / _MEETINGS))  # noqa: S311 - jitter
 
 
 @final
@@ -147,7 +154,7 @@ class Effects:
             try:
                 await self._patiently(partial(self._begun.count, works))
             except StoreContention:
-                await asyncio.sleep(random.uniform(0, _LONGEST_WAIT))  # noqa: S311 - jitter
+                await _stand_back(_MEETINGS)
             else:
                 return
 
@@ -166,19 +173,23 @@ class Effects:
 
     async def _insist(self, work: Work, error: StoreError, held: dict[Delivery, None]) -> list[Work]:
         """One whose transaction failed: begun anew while others are in the way, which is no attempt; then it is one."""
-        meetings = 1
-        while isinstance(error, StoreContention) and meetings < _MEETINGS:
-            await asyncio.sleep(random.uniform(0, _LONGEST_WAIT * meetings / _MEETINGS))  # noqa: S311 - jitter
+        met = 1
+        while isinstance(error, StoreContention) and met < _MEETINGS:
+            await _stand_back(met)
             try:
                 return await self._committed([work], held)
             except StoreError as again:
-                error, meetings = again, meetings + 1
-        work.trouble = error
-        return await self._committed([work], held)
+                error, met = again, met + 1
+        while True:
+            work.trouble = error
+            try:
+                return await self._committed([work], held)
+            except StoreContention:  # what is written now is its row alone: in the end it will be
+                await _stand_back(_MEETINGS)
 
     async def _committed(self, works: list[Work], held: dict[Delivery, None]) -> list[Work]:
         """One transaction, and the settlements that follow; waits for a database that is away."""
-        unit, rest = await self._patiently(partial(self._transact, works))
+        unit, rest = await self._patiently(partial(self._transact, works), partial(self._let_go, works, held))
         reached("before_settle")
         for ended in unit.ended:
             self._end(ended, held)
@@ -223,7 +234,15 @@ class Effects:
         self.pace.ran(done, clock() - begin)
         return works[done:]
 
+    def _let_go(self, works: list[Work], held: dict[Delivery, None]) -> None:
+        """Those that may not begin any more are somebody else's, who need not wait for this process's database."""
+        for work in works:
+            if not work.delivery.session.taking:
+                self._end(Ended(work.delivery, Fate.RELEASED), held)
+
     def _end(self, ended: Ended, held: dict[Delivery, None]) -> None:
+        if ended.delivery not in held:  # let go before
+            return
         del held[ended.delivery]
         if ended.fate is Fate.RELEASED:
             self._begun.given_back(ended.delivery)
@@ -231,13 +250,14 @@ class Effects:
             self._begun.ended(ended.delivery)
         self._endings.settle(ended)
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, work: Callable[[], Awaitable[T]], meanwhile: Callable[[], None] = _nothing) -> T:
         """What `work` returns, once the database is there. COMMIT may have had its answer lost: the inbox will tell."""
         while True:
             try:
                 result = await work()
             except StoreUnavailable as error:
                 await asyncio.sleep(self._database.failed(error))
+                meanwhile()
             else:
                 self._database.over()
                 return result
