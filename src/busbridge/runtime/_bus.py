@@ -61,9 +61,9 @@ class Bus(Generic[R]):
     """An open service: `async with Bus(service, config="busbridge.yaml") as bus: ...`.
 
     Entering checks service and configuration whole (ConfigurationError with every fault of both), enters the service's
-    lifespan, opens the store if it declares one (StoreUnavailable, StoreOutdated), connects (Unavailable once a broker's
-    `patience` ran out, AccessRefused at once), provisions or verifies the topology (TopologyMismatch), and starts the
-    relay of the store and the service's subscriptions; `consume=False` leaves the subscriptions out. Leaving stops
+    lifespan, opens the store if it declares one (StoreUnavailable, StoreOutdated), connects (Unavailable once the
+    `patience` of a broker ran out, AccessRefused at once), provisions or verifies the topology (TopologyMismatch), and
+    starts the relay of the store and the service's subscriptions; `consume=False` leaves these out. Leaving stops
     taking, lets handlers finish for the configured grace, publishes their consequences, settles, disconnects.
 
     `config`: one source or a list of layers, as `busbridge.routing.load` takes them; what `load` returned will do, but
