@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, final
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, final
 
 from busbridge.envelope import derived_id
 from busbridge.errors import ClosedError
@@ -90,37 +90,25 @@ class Context(ABC, Generic[R]):
         """
 
 
+class Surroundings(NamedTuple):
+    """What the contexts of a subscription have in common."""
+
+    plan: SubscriptionPlan
+    publishing: Publishing
+    resources: Any
+
+
 @final
 class LiveContext(Context[R]):
     """The context of a delivery. Decodes the envelope when it is first asked for."""
 
-    __slots__ = (
-        "_attempt",
-        "_delivery",
-        "_event",
-        "_handler",
-        "_plan",
-        "_publishing",
-        "_resources",
-        "ended",
-        "outgoing",
-    )
+    __slots__ = ("_attempt", "_delivery", "_event", "_handler", "_surroundings", "ended", "outgoing")
 
-    def __init__(
-        self,
-        delivery: Delivery,
-        attempt: int,
-        plan: SubscriptionPlan,
-        handler: str,
-        publishing: Publishing,
-        resources: Any,
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, delivery: Delivery, attempt: int, handler: str) -> None:
+        self._surroundings = surroundings
         self._delivery = delivery
         self._attempt = attempt
-        self._plan = plan
         self._handler = handler
-        self._publishing = publishing
-        self._resources = resources
         self._event: Event | None = None
         self.outgoing: list[Prepared] = []
         self.ended = False
@@ -129,12 +117,12 @@ class LiveContext(Context[R]):
     def event(self) -> Event:
         """The decoded envelope."""
         if self._event is None:
-            self._event = event_of(self._delivery, self._plan.destination)
+            self._event = event_of(self._delivery, self._surroundings.plan.destination)
         return self._event
 
     @property
     def resources(self) -> R:
-        return self._resources  # type: ignore[no-any-return]  # the service's lifespan made it: an R
+        return self._surroundings.resources  # type: ignore[no-any-return]  # the service's lifespan made it: an R
 
     @property
     def message_id(self) -> str:
@@ -162,9 +150,10 @@ class LiveContext(Context[R]):
 
     @property
     def delivery(self) -> DeliveryInfo:
+        plan = self._surroundings.plan
         return DeliveryInfo(
-            subscription=self._plan.name,
-            destination=self._plan.destination.name,
+            subscription=plan.name,
+            destination=plan.destination.name,
             attempt=self._attempt,
             redelivered=self._delivery.redelivered,
             position=self._delivery.position,
@@ -173,7 +162,7 @@ class LiveContext(Context[R]):
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
         if self.ended:
             raise ClosedError(f"the context of {self._handler!r}, which has returned,")
-        prepared = self._publishing.prepare(
+        prepared = self._surroundings.publishing.prepare(
             message,
             message_id=derived_id(self.source, self.message_id, self._handler, len(self.outgoing)),
             correlation_id=self.correlation_id,
