@@ -178,7 +178,7 @@ class ConsumerThread:
             self._close(consumer)
 
     def _close(self, consumer: Consumer) -> None:
-        if self._stranded:  # it may wait for a broker as long as there is none
+        if self._stranded:  # what it still had to say to its broker must time out first: a minute or two
             threading.Thread(target=consumer.close, name="busbridge-kafka-stranded", daemon=True).start()
         else:
             consumer.close()

@@ -67,6 +67,7 @@ _EVERY_CLIENT: Final[Options] = {
     "client.id": "busbridge",
     "socket.keepalive.enable": True,
     "allow.auto.create.topics": False,
+    "socket.timeout.ms": 30_000,  # as Java's request.timeout.ms; a stranded client is closed after two or three
     "reconnect.backoff.max.ms": 2_000,  # a broker that returned is found within seconds
 }
 _PRODUCER: Final[Options] = {

@@ -80,8 +80,9 @@ class Publisher:
             await asyncio.wait([self._replacing])
         if self._timer is not None:
             self._timer.cancel()
-        if len(self._producer):
-            _log.warning("%d unconfirmed messages are dropped", len(self._producer))
+        # The client's own count would not do: it takes in what it only has to tell.
+        if unconfirmed := sum(len(batch.open()) for batch in self._batches):
+            _log.warning("%d unconfirmed messages are dropped", unconfirmed)
         _discard(self._producer)
 
     async def _send(self, batch: Batch, indices: Sequence[int]) -> None:

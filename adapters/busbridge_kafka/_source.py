@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import TYPE_CHECKING, Final, final
 
 from busbridge.errors import ClosedError, SourceEnded
 from busbridge_kafka._consumer import ConsumerThread
@@ -179,10 +179,11 @@ class KafkaSource:
 
     def _take_new(self, fetched: Fetched, room: int, deliveries: list[KafkaDelivery]) -> None:
         end = fetched.begun + room
+        assignments = fetched.assignments
         for message in fetched.messages[fetched.begun : end]:
-            assignment = fetched.assignments.get(message.partition() or 0)
+            assignment = assignments.get(message.partition() or 0)
             if assignment is not None and assignment.taking:
-                offset = cast("int", message.offset())
+                offset: int = message.offset()  # type: ignore[assignment]  # a fetched message has one
                 assignment.begin(offset)
                 deliveries.append(KafkaDelivery(self, assignment, offset, message))
         fetched.begun = min(end, len(fetched.messages))

@@ -25,9 +25,10 @@ def make(config, transports=None):
 
 
 def run(body, seconds=20):
-    """A program of its own; its exit must not hang."""
+    """A program of its own; its exit must not hang. SIGINT reaches it, also where the tests run in a background job."""
     head = """
         import os, signal, sys, threading, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from busbridge import BlockingBus, Contract, Service
         from busbridge.runtime import MemoryTransports, made_up
 

@@ -598,6 +598,7 @@ SABOTEURS = {
     LeaksATask: ["C27-close_is_final-queue", "C07-ack_is_final-stream"],
     WorksAfterClose: ["C27-close_is_final-stream"],
     LosesDeadLetters: [
+        "C10-rejected_is_never_lost-queue",
         "C10-reject_dead_letters_once-queue",
         "C12-first_settlement_wins-topic",
         "C15-poison_is_quarantined-stream",

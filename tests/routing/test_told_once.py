@@ -142,8 +142,14 @@ def test_an_override_that_can_not_be_read_is_told_alone() -> None:
     assert "not valid YAML" in problem
 
 
-def test_what_an_unreadable_include_may_hold_is_not_told_to_be_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("include", "problem"),
+    [("gone.yaml", "gone.yaml can't be read"), ("${NOWHERE}/a.yaml", "the variable NOWHERE is not set")],
+)
+def test_what_an_unreadable_include_may_hold_is_not_told_to_be_missing(
+    tmp_path: Path, include: str, problem: str
+) -> None:
     path = tmp_path / "busbridge.yaml"
-    path.write_text("include: gone.yaml\nroutes: {shop.a: {to: orders}}\ntransports: {broker: {user: me}}")
-    (problem,) = told(path)
-    assert "gone.yaml can't be read" in problem
+    path.write_text(f"include: {include}\nroutes: {{shop.a: {{to: orders}}}}\ntransports: {{broker: {{user: me}}}}")
+    (found,) = told(path)
+    assert problem in found

@@ -89,6 +89,9 @@ def _included(document: Document, environ: Mapping[str, str]) -> Iterator[tuple[
         if isinstance(each, str):
             name, problems = substitute(each, environ)
             document.faults.extend(Fault(problem, place, hint) for problem, hint in problems)
+            if problems:
+                document.unread.add(())
+                continue
             yield name, place
         elif each is not None:
             document.faults.append(Fault("`include` is a file, or a list of files", place))

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from busbridge.errors import StoreContention
 from busbridge.retry import Reason, words_of
+from busbridge.runtime._context import Surroundings
 from busbridge.runtime._failure import Failure, failure_of
 from busbridge.runtime._store_context import StoreContext
 
@@ -56,7 +57,7 @@ class Attempts:
         self._store = store
         self._plan = plan
         self._publishing = publishing
-        self._resources = resources
+        self._surroundings = Surroundings(plan, publishing, resources)
         self._system = system
         self._tracing = tracing
         self._counts = counts
@@ -90,9 +91,7 @@ class Attempts:
             return (), Failure(Reason.FAILED, trouble, final=False)
         await transaction.savepoint()
         message = work.message()
-        context: StoreContext[Any] = StoreContext(
-            work, message, attempt, self._plan, self._publishing, self._resources, transaction
-        )
+        context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction)
         try:
             await self._call(work, message, context)
             await context.keep()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from busbridge.envelope import derived_id
 from busbridge.errors import ClosedError, HandlerError
@@ -122,39 +122,27 @@ class Context(ABC, Generic[R]):
         """
 
 
+class Surroundings(NamedTuple):
+    """What the contexts of a subscription have in common."""
+
+    plan: SubscriptionPlan
+    publishing: Publishing
+    resources: Any
+
+
 class LiveContext(Context[R]):
     """The context of a delivery, without a store. Decodes the envelope when it is first asked for."""
 
-    __slots__ = (
-        "_attempt",
-        "_bound",
-        "_delivery",
-        "_event",
-        "_message",
-        "_plan",
-        "_publishing",
-        "_resources",
-        "ended",
-        "outgoing",
-    )
+    __slots__ = ("_attempt", "_bound", "_delivery", "_event", "_message", "_surroundings", "ended", "outgoing")
 
     def __init__(
-        self,
-        delivery: Delivery,
-        message: Contract,
-        attempt: int,
-        plan: SubscriptionPlan,
-        bound: Bound,
-        publishing: Publishing,
-        resources: Any,
+        self, surroundings: Surroundings, delivery: Delivery, message: Contract, attempt: int, bound: Bound
     ) -> None:
+        self._surroundings = surroundings
         self._delivery = delivery
         self._message = message
         self._attempt = attempt
-        self._plan = plan
         self._bound = bound
-        self._publishing = publishing
-        self._resources = resources
         self._event: Event | None = None
         self.outgoing: list[Prepared] = []
         self.ended = False
@@ -163,12 +151,12 @@ class LiveContext(Context[R]):
     def event(self) -> Event:
         """The decoded envelope."""
         if self._event is None:
-            self._event = event_of(self._delivery, self._plan.destination)
+            self._event = event_of(self._delivery, self._surroundings.plan.destination)
         return self._event
 
     @property
     def resources(self) -> R:
-        return self._resources  # type: ignore[no-any-return]  # the service's lifespan made it: an R
+        return self._surroundings.resources  # type: ignore[no-any-return]  # the service's lifespan made it: an R
 
     @property
     def message_id(self) -> str:
@@ -196,9 +184,10 @@ class LiveContext(Context[R]):
 
     @property
     def delivery(self) -> DeliveryInfo:
+        plan = self._surroundings.plan
         return DeliveryInfo(
-            subscription=self._plan.name,
-            destination=self._plan.destination.name,
+            subscription=plan.name,
+            destination=plan.destination.name,
             attempt=self._attempt,
             redelivered=self._delivery.redelivered,
             position=self._delivery.position,
@@ -206,7 +195,7 @@ class LiveContext(Context[R]):
 
     @property
     def idempotency_key(self) -> str:
-        return identity_of(self.event, self._message, self._bound, self._plan).key
+        return identity_of(self.event, self._message, self._bound, self._surroundings.plan).key
 
     @property
     def connection(self) -> AsyncConnection:
@@ -217,7 +206,7 @@ class LiveContext(Context[R]):
         raise self._without_store("session")
 
     def _without_store(self, what: str) -> HandlerError:
-        service = self._plan.service
+        service = self._surroundings.plan.service
         return HandlerError(f"service {service!r} has no store, and so no {what}: add services.{service}.store")
 
     def _check_running(self) -> None:
@@ -226,7 +215,7 @@ class LiveContext(Context[R]):
 
     def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
         self._check_running()
-        prepared = self._publishing.prepare(
+        prepared = self._surroundings.publishing.prepare(
             message,
             message_id=derived_id(self.source, self.message_id, self._bound.name, len(self.outgoing)),
             correlation_id=self.correlation_id,

@@ -43,6 +43,8 @@ class Choice(NamedTuple):
 
     read: Callable[[bytes], Contract]
     handlers: tuple[Bound, ...]
+    only: Bound | None
+    """The handler that takes every one of them, where the first of `handlers` is such a one."""
     structured: bool
     """The body is an envelope itself; the data is inside."""
 
@@ -114,7 +116,8 @@ class Dispatcher:
         if event.version is None:
             raise UnknownVersion(event.type, None, sorted(versions))
         reader = self._registry.reader(event.type, event.version, event.readable_by, versions)
-        return Choice(reader.read, tuple(versions[info_of(reader.contract).version]), structured)
+        handlers = tuple(versions[info_of(reader.contract).version])
+        return Choice(reader.read, handlers, handlers[0] if handlers[0].when is None else None, structured)
 
 
 def taker(choice: Choice, message: Contract) -> Bound | None:

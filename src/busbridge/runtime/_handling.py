@@ -15,7 +15,7 @@ from busbridge.errors import (
 )
 from busbridge.retry import Reason, record_of, words_of
 from busbridge.routing import Others
-from busbridge.runtime._context import LiveContext
+from busbridge.runtime._context import LiveContext, Surroundings
 from busbridge.runtime._counts import Counts
 from busbridge.runtime._dispatch import taker
 from busbridge.runtime._failure import UNREADABLE, Failure, failure_of
@@ -52,14 +52,20 @@ class Handling:
         self._plan = plan
         self._choose = dispatcher.choose
         self._publishing = publishing
-        self._resources = resources
+        self._surroundings = Surroundings(plan, publishing, resources)
         self._tracing = tracing
         self._observer = observer
 
     async def handle(self, delivery: Delivery) -> None:
         """Handles one delivery to its end. What it raises ends the process or this lane; the delivery is released."""
         try:
-            await self._handle(delivery)
+            reading = self._read(delivery)
+            if reading is None:
+                return
+            choice, body, message = reading
+            failure = await self._attempt(choice, message, delivery, delivery.attempt)
+            if failure is not None:
+                await self._go_on(choice, body, delivery, failure)
         except StaleDelivery as error:
             _log.info("%s: %s", self._plan.group, error)
             self.release(delivery, error)
@@ -67,18 +73,22 @@ class Handling:
             self.release(delivery, error)
             raise
 
-    async def _handle(self, delivery: Delivery) -> None:
+    def _read(self, delivery: Delivery) -> tuple[Choice, bytes, Contract] | None:
+        """The message, with what it was read from and by; None where it can't be handled here, and was settled."""
         try:
             choice, body = self._choose(delivery)
-            message = choice.read(body)
+            return choice, body, choice.read(body)
         except (UnknownContract, NotHandled) as error:
             self._not_handled(delivery, error)
-            return
         except (InvalidEnvelope, InvalidMessage, UnknownVersion) as error:
             self._bury(delivery, Failure(UNREADABLE[type(error)], error, final=True), attempts=0)
-            return
+        return None
+
+    async def _go_on(self, choice: Choice, body: bytes, delivery: Delivery, first: Failure) -> None:
+        """What follows on a first attempt that failed: more of them, until one succeeds or none is left."""
         attempt = delivery.attempt
-        while (failure := await self._attempt(choice, message, delivery, attempt)) is not None:
+        failure: Failure | None = first
+        while failure is not None:
             if failure.final or attempt >= self._plan.attempts:
                 self._bury(delivery, failure, attempt)
                 return
@@ -95,18 +105,17 @@ class Handling:
             attempt += 1
             self.counts.repeated += 1
             message = choice.read(body)  # the handler may have changed what it was given
+            failure = await self._attempt(choice, message, delivery, attempt)
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
         try:
-            bound = taker(choice, message)
+            bound = choice.only or taker(choice, message)
         except Exception as error:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
             return Failure(Reason.FAILED, error, final=False)
         if bound is None:
             self._discard(delivery, "filtered")
             return None
-        context: LiveContext[Any] = LiveContext(
-            delivery, message, attempt, self._plan, bound, self._publishing, self._resources
-        )
+        context: LiveContext[Any] = LiveContext(self._surroundings, delivery, message, attempt, bound)
         try:
             if self._tracing is None:
                 await bound.call(message, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from busbridge.runtime._context import LiveContext
 from busbridge.runtime._joined import JoinedConnection, JoinedSession
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     from busbridge.contract import Contract
-    from busbridge.routing import SubscriptionPlan
-    from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._context import Surroundings
     from busbridge.runtime._work import Work
     from busbridge.store import Transaction
 
@@ -25,16 +24,9 @@ class StoreContext(LiveContext[R]):
     __slots__ = ("_connection", "_identity", "_session", "_transaction")
 
     def __init__(
-        self,
-        work: Work,
-        message: Contract,
-        attempt: int,
-        plan: SubscriptionPlan,
-        publishing: Publishing,
-        resources: Any,
-        transaction: Transaction,
+        self, surroundings: Surroundings, work: Work, message: Contract, attempt: int, transaction: Transaction
     ) -> None:
-        super().__init__(work.delivery, message, attempt, plan, work.bound, publishing, resources)
+        super().__init__(surroundings, work.delivery, message, attempt, work.bound)
         self._event = work.event
         self._identity = work.identity
         self._transaction = transaction

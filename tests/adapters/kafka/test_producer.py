@@ -194,13 +194,26 @@ def test_a_closed_publisher_takes_nothing():
     asyncio.run(run())
 
 
-def test_close_ends_although_nothing_is_confirmed():
+def test_close_ends_although_nothing_is_confirmed_and_says_how_much_is_dropped(caplog):
     async def run():
         publisher = Publisher(lambda _: Client(silent=True))
-        waiting = asyncio.create_task(publisher.publish(entries(b"a"), 0.3))
+        waiting = asyncio.create_task(publisher.publish(entries(b"a", b"b"), 0.3))
         await asyncio.sleep(0)
         async with asyncio.timeout(1):
             await publisher.close(0.05)
         assert (await waiting)[0].status is Status.UNKNOWN
 
     asyncio.run(run())
+    assert caplog.messages == ["2 unconfirmed messages are dropped"]
+
+
+def test_what_the_client_only_has_to_tell_is_not_called_unconfirmed(caplog):
+    class Talkative(Client):
+        def __len__(self):
+            return super().__len__() + 1
+
+    async def run():
+        await Publisher(Talkative).close(0)
+
+    asyncio.run(run())
+    assert not caplog.messages
