@@ -279,7 +279,7 @@ async def test_a_row_for_a_destination_that_is_not_known_here_stays_and_stops_no
 def test_an_outage_is_said_now_and_then_and_waits_longer_each_time(caplog):
     clock = Clock()
     outage = Outage(logging.getLogger("busbridge.outbox"), "it is away", clock)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "busbridge.outbox")
     pauses = []
     for _ in range(70):
         pauses.append(outage.failed(OSError("gone")))
