@@ -34,9 +34,13 @@ DELAYED = {"ordered": False, "retry": {"attempts": 9, "immediate": 1, "first": "
 @pytest.mark.parametrize("broker", BROKERS, indirect=True)
 async def test_a_process_killed_at_any_seam_leaves_every_effect_once(new_scene, seam):
     """With both databases, at the same time, since what takes long is that others wait for the dead."""
+    await with_each_database(killed_once, new_scene, seam)
+
+
+async def with_each_database(story, new_scene, *arguments):
     async with asyncio.TaskGroup() as both:
         for database in DATABASES:
-            both.create_task(killed_once(new_scene, database, seam))
+            both.create_task(story(new_scene, database, *arguments))
 
 
 async def killed_once(new_scene, database, seam):
