@@ -19,7 +19,7 @@ from busbridge import Bus, Context, Service
 from busbridge.routing import load
 from busbridge.runtime import InstalledTransports, remove
 from integration.brokers import Kafka
-from integration.effects.child import Job
+from integration.effects.child import DEADLY, Job
 from integration.effects.contracts import Booked, Ordered
 from integration.effects.inputs import PARTITIONS, unread
 
@@ -125,6 +125,11 @@ class Scene:
         code = await asyncio.to_thread(child.wait, SECONDS)
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {seam} {nth} times:\n{self._log()}"
 
+    async def killed_by_a_message(self) -> None:
+        """Starts a child, and returns when a message has killed it."""
+        code = await asyncio.to_thread(self._start().wait, SECONDS)
+        assert code == DEADLY, f"it ended with {code} and of no message:\n{self._log()}"
+
     async def stopped_at(self, calls: int) -> None:
         """Starts a child, and stops it gracefully when there have been so many calls of the handler."""
         child = self._start()
@@ -141,8 +146,13 @@ class Scene:
                 if not await self._unread():
                     return
 
-    async def check(self) -> None:
-        """Raises AssertionError with all that is wrong: effects that are missing or there twice, and what is stuck."""
+    async def check(self, *, dead: frozenset[str] = frozenset()) -> None:
+        """Raises AssertionError with all that is wrong: effects that are missing or there twice, and what is stuck.
+
+        Orders in `dead` are dead, and have no effect.
+        """
+        self._expected -= dead
+        buried = await self._database.column("SELECT message_id FROM busbridge_inbox WHERE state = 'dead'")
         rows = Counter(await self._database.column("SELECT order_id FROM effects"))
         told = {order for order, ids in self._ids.items() if ids}
         wrong = {
@@ -152,6 +162,7 @@ class Scene:
             "without their message": self._expected - told,
             "with messages of different ids": {order for order, ids in self._ids.items() if len(ids) > 1},
             "with a message, but no effect": told - rows.keys(),
+            "dead or not": {f"id-{order}" for order in dead} ^ set(buried),
             "stuck in the outbox": set(await self._database.column("SELECT message_id FROM busbridge_outbox")),
             "stuck among the timers": set(await self._database.column("SELECT id FROM busbridge_timers")),
         }

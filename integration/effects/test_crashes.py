@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 
+from busbridge.outbox import CRASHES
 from integration.effects.contracts import Ordered
 
 BROKERS = ("rabbitmq", "kafka")
@@ -52,6 +53,21 @@ async def killed_once(new_scene, database, seam):
         await scene.killed_at(seam, SEAMS[seam])
         await scene.finish()
         await scene.check()
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_a_message_that_kills_its_process_dies_and_takes_no_other_with_it(new_scene):
+    """The first death is not known of: nobody had handed the message over before. Three more are noted."""
+    await with_each_database(killed_by_one, new_scene)
+
+
+async def killed_by_one(new_scene, database):
+    async with new_scene(database) as scene:
+        await scene.publish(Ordered(order_id=f"{number:03}", deadly=number == 14) for number in range(COUNT // 2))
+        for _ in range(1 + CRASHES):
+            await scene.killed_by_a_message()
+        await scene.finish()
+        await scene.check(dead=frozenset(["014"]))
 
 
 @pytest.mark.parametrize("database", DATABASES)
