@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.databases import POSTGRESQL
 from benchmarks.footprint import footprint
 from benchmarks.report import as_json, table
 from benchmarks.rounds import RoundFailedError, run
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 _ROUNDS, _QUICK_ROUNDS = 5, 3
 _QUICK_SCALE = 0.25
 _TABLE_WIDTH = 130
-_VARIABLES = {"rabbitmq": "BUSBRIDGE_TEST_RABBITMQ_URL", "kafka": "BUSBRIDGE_TEST_KAFKA_URL"}
+_VARIABLES = {
+    "rabbitmq": "BUSBRIDGE_TEST_RABBITMQ_URL",
+    "kafka": "BUSBRIDGE_TEST_KAFKA_URL",
+    "postgresql": POSTGRESQL,
+}
 
 console = Console(stderr=True)
 

@@ -42,6 +42,8 @@ class Job:
     warm_up: int
     rate: int = 0
     """Messages per second, where the work is paced."""
+    database: str = ""
+    """The URL, where effects happen in one."""
     meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:

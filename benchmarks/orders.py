@@ -26,9 +26,7 @@ class Line(BaseModel):
     unit_cents: int
 
 
-class OrderPlaced(Contract, name="bench.order-placed", version=1, key="customer_id"):
-    """An order as a shop would publish it. For the other sides it is a pydantic model like any other."""
-
+class _Order(Contract):
     order_id: str
     customer_id: str
     placed_ns: int
@@ -41,6 +39,14 @@ class OrderPlaced(Contract, name="bench.order-placed", version=1, key="customer_
     coupon: str | None
     note: str
     lines: list[Line]
+
+
+class OrderPlaced(_Order, name="bench.order-placed", version=1, key="customer_id"):
+    """An order as a shop would publish it. For the other sides it is a pydantic model like any other."""
+
+
+class OrderBooked(_Order, name="bench.order-booked", version=1, key="customer_id"):
+    """What a handler publishes in answer, of the same size."""
 
 
 TYPE = "bench.order-placed"

@@ -128,7 +128,13 @@ class _Queue:
         return self.holds()
 
     def remove(self) -> None:
-        for name in (self._name, f"{self._name}.dead", f"{self._name}.orders.dead"):
+        for name in (
+            self._name,
+            f"{self._name}.dead",
+            f"{self._name}.orders.dead",
+            f"{self._name}.booked",
+            f"{self._name}.booked.dead",
+        ):
             with self._channel() as channel:
                 channel.queue_delete(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import subprocess
@@ -9,8 +10,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.places import make_place, new_name
-from benchmarks.works import RATE
+from benchmarks.databases import count, new_database
+from benchmarks.places import make_place, new_name, place_of
+from benchmarks.works import BUSBRIDGE, RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,8 @@ def run(work: Work, side: Side, url: str, scale: float) -> Measured:
     place = make_place(url, name)
     job = {"url": url, "place": name, "count": round(side.count * scale), "warm_up": round(work.warm_up * scale)}
     try:
+        if work.database:
+            return _effect_once(work, side, job, place)
         if work.is_latency:
             return _latency(work, side, job, place)
         return _consume(work, side, job, place) if work.consumes else _publish(side, job, place)
@@ -61,8 +65,23 @@ def _consume(work: Work, side: Side, job: dict[str, Any], place: Place) -> Measu
     return _measured(job, result)
 
 
-def _fill(work: Work, job: dict[str, Any], count: int) -> None:
-    _finished(_started(f"raw_{work.broker}", "publish_many", {**job, "count": count, "warm_up": 0}))
+def _effect_once(work: Work, side: Side, job: dict[str, Any], place: Place) -> Measured:
+    total = job["count"] + job["warm_up"]
+    with new_database(work.database) as database:
+        job["database"] = database
+        if side.name != BUSBRIDGE:  # a bare database client
+            result = _finished(_started(side.module, side.function, job))
+        else:
+            _fill(work, job, total)
+            result = _finished(_started(side.module, side.function, job, consuming=True))
+            _expect(side, "unread", place.unread(), 0)
+            _expect(side, "booked", place_of(job["url"], f"{job['place']}.booked").holds(), total)
+        _expect(side, "in the database", asyncio.run(count(database, "effects")), total)
+    return _measured(job, result)
+
+
+def _fill(work: Work, job: dict[str, Any], messages: int) -> None:
+    _finished(_started(f"raw_{work.broker}", "publish_many", {**job, "count": messages, "warm_up": 0}))
 
 
 def _latency(work: Work, side: Side, job: dict[str, Any], place: Place) -> Measured:

@@ -38,6 +38,8 @@ class Work:
     sides: tuple[Side, ...]
     targets: dict[str, float]
     warm_up: int = 2_000
+    database: str = ""
+    """Where effects happen, for works that have some."""
 
     @property
     def consumes(self) -> bool:
@@ -62,6 +64,12 @@ def _sides(broker: str, function: str, busbridge: int, raw: int, faststream: int
         Side("faststream", f"faststream_{broker}", function, faststream),
         Side(BUSBRIDGE, "busbridge", function, busbridge),
     )
+
+
+def _effect_once(database: str, broker: str, title: str, peer: str, target: float) -> Work:
+    sides = (Side(peer, "per_message", peer, 10_000), Side(BUSBRIDGE, "effects", "once", 10_000))
+    what = f"{title}: consume, then inbox, a row and an outgoing message of 809 bytes, each once; relay confirmed"
+    return Work(f"effect_once_{database}_{broker}", what, broker, sides, {peer: target}, database=database)
 
 
 _LATENCY = (5_000, 5_000, 5_000)
@@ -119,4 +127,8 @@ WORKS: Final = (
         _sides("rabbitmq", "consume", *_LATENCY),
         {"raw": 1.5, "faststream": 1},
     ),
+    _effect_once("postgresql", "kafka", "PostgreSQL, Kafka", "asyncpg_per_message", 1.3),
+    _effect_once("postgresql", "rabbitmq", "PostgreSQL, RabbitMQ", "asyncpg_per_message", 1.3),
+    _effect_once("sqlite", "kafka", "SQLite, Kafka", "sqlite3_per_message", 0.95),
+    _effect_once("sqlite", "rabbitmq", "SQLite, RabbitMQ", "sqlite3_per_message", 0.95),
 )

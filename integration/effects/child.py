@@ -25,6 +25,8 @@ from busbridge.runtime import serve
 from integration.effects import saboteurs
 from integration.effects.contracts import Booked, Ordered
 
+DEADLY = 3
+"""The exit code of a process that a message has killed."""
 EFFECT = text("INSERT INTO effects (order_id) VALUES (:order_id)")
 
 
@@ -59,6 +61,8 @@ def worker(job: Job) -> Service[None]:
         await context.connection.execute(EFFECT, {"order_id": order.order_id})
         context.publish(Booked(order_id=order.order_id))
         _seams.reached("in_handler")
+        if order.deadly:
+            os._exit(DEADLY)
         await asyncio.sleep(order.seconds)
         if context.delivery.attempt <= order.failures:
             raise Trouble(order.order_id)

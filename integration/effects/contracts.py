@@ -13,6 +13,8 @@ class Ordered(Contract, name="effects.ordered", version=1, key="order_id"):
     """Attempts that fail."""
     seconds: float = 0
     """What handling it takes."""
+    deadly: bool = False
+    """Whether it kills the process that handles it."""
 
 
 class Booked(Contract, name="effects.booked", version=1, key="order_id"):

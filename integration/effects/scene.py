@@ -19,7 +19,7 @@ from busbridge import Bus, Context, Service
 from busbridge.routing import load
 from busbridge.runtime import InstalledTransports, remove
 from integration.brokers import Kafka
-from integration.effects.child import Job
+from integration.effects.child import DEADLY, Job
 from integration.effects.contracts import Booked, Ordered
 from integration.effects.inputs import PARTITIONS, unread
 
@@ -60,6 +60,7 @@ class Scene:
         """By order: the ids of the messages that said it was booked."""
         self._bus: Bus[None]
         self._child: subprocess.Popen[bytes] | None = None
+        self._logs: list[Path] = []
 
     def _configuration(self, run: str, subscription: Mapping[str, Any]) -> dict[str, Any]:
         stream = isinstance(self._broker, Kafka)
@@ -109,19 +110,25 @@ class Scene:
             self._child.kill()
             self._child.wait()
 
-    async def publish(self, orders: Iterable[Ordered]) -> None:
+    async def publish(self, orders: Iterable[Ordered], *, copies: bool = True) -> None:
         """Publishes all; of every six the first a second time at once, and the fourth a second time at the end."""
         orders = list(orders)
-        again = [copy for number, each in enumerate(orders) for copy in [each] * (2 if number % 6 == 0 else 1)]
         self._expected |= {each.order_id for each in orders}
-        copies = (self._bus.publish(each, message_id=f"id-{each.order_id}") for each in [*again, *orders[3::6]])
-        await asyncio.gather(*copies)
+        if copies:
+            orders = [copy for number, each in enumerate(orders) for copy in [each] * (2 if number % 6 == 0 else 1)]
+            orders += list({each.order_id: each for each in orders}.values())[3::6]
+        await asyncio.gather(*(self._bus.publish(each, message_id=f"id-{each.order_id}") for each in orders))
 
     async def killed_at(self, seam: str, nth: int, *, saboteur: str = "") -> None:
         """Starts a child, and returns when it has killed itself at the `nth` time that it reached `seam`."""
         child = self._start(seam=seam, nth=nth, saboteur=saboteur)
         code = await asyncio.to_thread(child.wait, SECONDS)
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {seam} {nth} times:\n{self._log()}"
+
+    async def killed_by_a_message(self) -> None:
+        """Starts a child, and returns when a message has killed it."""
+        code = await asyncio.to_thread(self._start().wait, SECONDS)
+        assert code == DEADLY, f"it ended with {code} and of no message:\n{self._log()}"
 
     async def stopped_at(self, calls: int) -> None:
         """Starts a child, and stops it gracefully when there have been so many calls of the handler."""
@@ -139,8 +146,13 @@ class Scene:
                 if not await self._unread():
                     return
 
-    async def check(self) -> None:
-        """Raises AssertionError with all that is wrong: effects that are missing or there twice, and what is stuck."""
+    async def check(self, *, dead: frozenset[str] = frozenset()) -> None:
+        """Raises AssertionError with all that is wrong: effects that are missing or there twice, and what is stuck.
+
+        Orders in `dead` are dead, and have no effect.
+        """
+        self._expected -= dead
+        buried = await self._database.column("SELECT message_id FROM busbridge_inbox WHERE state = 'dead'")
         rows = Counter(await self._database.column("SELECT order_id FROM effects"))
         told = {order for order, ids in self._ids.items() if ids}
         wrong = {
@@ -150,6 +162,7 @@ class Scene:
             "without their message": self._expected - told,
             "with messages of different ids": {order for order, ids in self._ids.items() if len(ids) > 1},
             "with a message, but no effect": told - rows.keys(),
+            "dead or not": {f"id-{order}" for order in dead} ^ set(buried),
             "stuck in the outbox": set(await self._database.column("SELECT message_id FROM busbridge_outbox")),
             "stuck among the timers": set(await self._database.column("SELECT id FROM busbridge_timers")),
         }
@@ -164,7 +177,8 @@ class Scene:
     def _start(self, **options: Any) -> subprocess.Popen[bytes]:
         job = Job(self._worker, self.config, str(self._folder / "calls"), **options)
         command = [sys.executable, "-m", "integration.effects.child", json.dumps(asdict(job))]
-        with (self._folder / "log").open("ab") as log:
+        self._logs.append(self._folder / f"log-{len(self._logs) + 1}")
+        with self._logs[-1].open("wb") as log:
             self._child = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         return self._child
 
@@ -175,6 +189,7 @@ class Scene:
 
     async def _until_quiet(self, child: subprocess.Popen[bytes]) -> None:
         """Until every order was booked, or there has been no news for a while, and nothing is left for the child."""
+        await self._until(lambda: "serving" in self._logs[-1].read_text() or child.poll() is not None)
         seen, since = None, time.monotonic()
         while True:
             assert child.poll() is None, f"it ended by itself, with {child.poll()}:\n{self._log()}"
@@ -201,4 +216,5 @@ class Scene:
                 await asyncio.sleep(0.02)
 
     def _log(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")[-4000:]
+        """What the children wrote last."""
+        return "\n".join(f"{each.name}:\n{each.read_text(errors='replace')[-2000:]}" for each in self._logs)

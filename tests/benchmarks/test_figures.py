@@ -60,7 +60,7 @@ def test_the_json_has_an_entry_for_each_work_and_peer():
     }
     written = json.loads(json.dumps(as_json(measured, Footprint(20, 40, 200, 220, 45, 50, 0.1, 20))))
     found = {(each["work"], each["peer"]) for each in written["results"]}
-    assert found == {(work.name, peer) for work in WORKS for peer in ("raw", "faststream")}
+    assert found == {(work.name, peer) for work in WORKS for peer in work.targets}
     assert all(each["ratio"] == 1 and each["rate"] == each["peer_rate"] for each in written["results"])
     assert written["footprint"]["idle_mb"] == 50
 

@@ -174,9 +174,24 @@ async def test_a_message_that_did_crash_is_alone_also_when_it_comes_again(scene)
     async with scene.bus() as stock:
         begun = Begun(stock._storing.store)
         for _ in range(CRASHES + 1):
-            await begun.count([work := again("m1")])
+            await begun.count([work := again("m1")], alone=True)
             assert work.counted == Decision(Action.ALONE, crashes=1)
     assert inbox(scene.folder) == {"m1": ("running", 0, 1)}
+
+
+async def test_a_message_that_has_not_begun_is_not_blamed_for_the_one_before_it(scene):
+    """m1 to m3 were in one transaction when its process died. Each is counted when its turn has come."""
+    async with scene.bus() as stock:
+        await make_tables(stock)
+    for each in ("m1", "m2", "m3"):
+        await scene.know(each, InboxState.RUNNING)
+    await scene.publish("m1", "m2", "m3", "m4")
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert counts.handled == 4
+    assert scene.seen["m1"] == {"m1": ("running", 0, 1), "m2": ("running", 0, 0), "m3": ("running", 0, 0)}
+    assert scene.seen["m2"] == {"m1": ("handled", 1, 1), "m2": ("running", 0, 1), "m3": ("running", 0, 0)}
+    assert scene.seen["m3"]["m3"] == ("running", 0, 1)
 
 
 async def test_an_attempt_that_died_is_not_one_of_those_that_failed(scene):

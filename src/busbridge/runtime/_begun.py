@@ -25,21 +25,29 @@ class Begun:
         self._counted: dict[Delivery, tuple[InboxKey, Decision]] = {}
         self._given_back: list[tuple[InboxKey, Decision]] = []
 
-    async def count(self, works: Sequence[Work]) -> None:
-        """Commits that `works` run, one of them a crash more where it ran before and never ended. Raises StoreError."""
+    async def count(self, works: Sequence[Work], *, alone: bool = False) -> None:
+        """Commits that `works` run. Raises StoreError.
+
+        Those that ran before and never ended stay uncounted: with `alone` they are counted too, a crash more each. That
+        is for one at a time, right before it begins, or others would be blamed for what it does.
+        """
+        countable = {Action.COUNT, Action.ALONE} if alone else {Action.COUNT}
         decisions: dict[InboxKey, Decision] = {}
+        waiting: set[InboxKey] = set()
         async with self._store.transaction() as transaction:
             rows = await transaction.inbox(work.key for work in works)
             ours = dict((*self._given_back, *self._counted.values()))
             for work in works:
                 decision = _decision(rows.get(work.key), work, ours.get(work.key))
-                if decision.action in {Action.COUNT, Action.ALONE}:
+                if decision.action in countable:
                     decisions.setdefault(work.key, decision)
+                elif decision.action is Action.ALONE:
+                    waiting.add(work.key)
             await transaction.put_inbox(_running(key, each, each.crashes) for key, each in decisions.items())
             self._remember(works, decisions)  # before anybody else in this process can read it
         for work in works:
             work.counted = decisions.get(work.key)
-            work.suspect = work.counted is not None
+            work.suspect = work.counted is not None or work.key in waiting
 
     def _remember(self, works: Sequence[Work], decisions: Mapping[InboxKey, Decision]) -> None:
         self._given_back = [each for each in self._given_back if each[0] not in decisions]

@@ -84,6 +84,7 @@ class Effects:
         self._timers = timers
         self._between = between
         self._begun = Begun(store)
+        self._suspect = asyncio.Lock()
         self._database = Outage(_log, f"{plan.group} waits for its store")
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -118,8 +119,11 @@ class Effects:
         works = await self._read(held)
         while works:
             await self._count([work for work in works if work.uncounted])
-            group = works[:1] if works[0].alone else list(takewhile(_is_not_alone, works))
-            rest = await self._together(group, held)
+            if group := list(takewhile(_may_join_others, works)):
+                rest = await self._together(group, held)
+            else:
+                group = works[:1]
+                rest = await self._by_itself(works[0], held)
             works = rest + works[len(group) :]
             if rest and not rest[0].uncounted:
                 break
@@ -149,10 +153,17 @@ class Effects:
                 await transaction.put_outbox([to_dead_letter(delivery, record, self._plan)])
             await transaction.drop_timers([delivery.timer.id])
 
-    async def _count(self, works: list[Work]) -> None:
+    async def _by_itself(self, work: Work, held: dict[Delivery, None]) -> list[Work]:
+        """One that may kill the process: nothing else that may is counted meanwhile, in no lane."""
+        async with self._suspect:
+            if work.uncounted:
+                await self._count([work], alone=True)
+            return await self._together([work], held)
+
+    async def _count(self, works: list[Work], *, alone: bool = False) -> None:
         while works:
             try:
-                await self._patiently(partial(self._begun.count, works))
+                await self._patiently(partial(self._begun.count, works, alone=alone))
             except StoreContention:
                 await _stand_back(_MEETINGS)
             else:
@@ -263,5 +274,5 @@ class Effects:
                 return result
 
 
-def _is_not_alone(work: Work) -> bool:
-    return not work.alone
+def _may_join_others(work: Work) -> bool:
+    return not (work.alone or work.uncounted)
