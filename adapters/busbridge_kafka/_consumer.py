@@ -50,7 +50,7 @@ PAUSE: Final = (0.2, 0.6)
 SERVING: Final = 0.01
 """Seconds in one call of the client while its callbacks are waited for."""
 LEAVING: Final = 5.0
-"""Seconds for the last commit and for giving up the partitions; a member of the group answers within three."""
+"""Seconds for the last commit and for giving up the partitions. A join is answered at the others' next heartbeat."""
 
 
 class Listener(Protocol):
@@ -177,7 +177,7 @@ class ConsumerThread:
             self._close(consumer)
 
     def _close(self, consumer: Consumer) -> None:
-        if self._stranded:  # what it still had to say to its broker must time out first: a minute or two
+        if self._stranded:  # what it still had to say to its broker must time out first
             threading.Thread(target=consumer.close, name="busbridge-kafka-stranded", daemon=True).start()
         else:
             consumer.close()

@@ -102,6 +102,7 @@ def test_a_member_that_leaves_while_it_joins_is_gone_from_its_group(new_bench, c
             leaving = await other.subscribe(bench.plan)
             await leaving.close()
             await until(lambda: bench.members() == 1)
+            assert bench.members() == 1
 
     asyncio.run(run())
 
