@@ -50,8 +50,8 @@ PAUSE: Final = (0.2, 0.6)
 """Seconds between two attempts to begin, jittered."""
 SERVING: Final = 0.01
 """Seconds in one call of the client while its callbacks are waited for."""
-LEAVING: Final = 3.0
-"""Seconds for the last commit and for giving up the partitions."""
+LEAVING: Final = 5.0
+"""Seconds for the last commit and for giving up the partitions. A join is answered at the others' next heartbeat."""
 
 
 class Listener(Protocol):
@@ -169,16 +169,16 @@ class ConsumerThread:
         try:
             if self._begin(consumer, deadline):
                 self._join(consumer)
-            while not self._stopping and not self._stranded:
-                self._turn(consumer)
-            if not self._stranded:
-                self._finish(consumer)
+                while not self._stopping and not self._stranded:
+                    self._turn(consumer)
+                if not self._stranded:
+                    self._finish(consumer)
         finally:
             self._partitions.end()
             self._close(consumer)
 
     def _close(self, consumer: Consumer) -> None:
-        if self._stranded:  # what it still had to say to its broker must time out first: a minute or two
+        if self._stranded:  # what it still had to say to its broker must time out first
             threading.Thread(target=consumer.close, name="busbridge-kafka-stranded", daemon=True).start()
         else:
             consumer.close()
@@ -262,10 +262,13 @@ class ConsumerThread:
         """The last commit, and out of the group.
 
         Unsubscribed before it is closed: librdkafka's close alone never tells the group of a member that has no
-        partition, and the others would wait for it until its session times out.
+        partition, and the others would wait for it until its session times out. Nor does it tell of one that is still
+        joining: that is waited for.
         """
         deadline = time.monotonic() + LEAVING
         self._partitions.pause(consumer)
+        while not self._partitions.joined and not self._stranded and time.monotonic() < deadline:
+            consumer.consume(1, SERVING)
         while not self.commit_soon() and not self._stranded and time.monotonic() < deadline:
             self._commits.send(consumer, self._partitions.table.values(), now=True)
             consumer.consume(1, SERVING)  # paused: serves the answer to the commit

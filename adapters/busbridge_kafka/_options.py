@@ -73,6 +73,7 @@ _EVERY_CLIENT: Final[Options] = {
 _PRODUCER: Final[Options] = {
     "enable.idempotence": True,
     "acks": "all",
+    "linger.ms": 1,  # who publishes waits for the confirm, and batches are made before the client sees them
     "partitioner": "murmur2_random",
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 65_536,  # what is unconfirmed is bounded in bytes too

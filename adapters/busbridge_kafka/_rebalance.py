@@ -51,6 +51,8 @@ class Partitions:
     ) -> None:
         """`failed` is told what can't be mended; `stranded` is called where another consumer may have more luck."""
         self.table: Mapping[int, Assignment] = MappingProxyType({})
+        self.joined = False
+        """Whether the group has taken this member in; it may have got no partition."""
         self.leaving = False
         """Set when this process leaves: nothing is at work any more, nothing is waited for."""
         self._plan = plan
@@ -63,6 +65,7 @@ class Partitions:
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The client's callback: each partition goes on where it was committed, in a new session."""
+        self.joined = True
         try:
             begun = self._positions(consumer, partitions)
         except KafkaException as error:

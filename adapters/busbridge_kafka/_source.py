@@ -25,7 +25,7 @@ FETCH: Final = 500
 """Messages taken from the client at a time, at most: larger pieces gain nothing, and the first handler waits longer."""
 LAST_COMMIT: Final = 3.0
 """Seconds for dead letters and commits when a source is closed."""
-LEAVING: Final = 5.0
+LEAVING: Final = 7.0
 """Seconds for leaving the group."""
 
 

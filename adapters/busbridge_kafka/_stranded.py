@@ -1,9 +1,9 @@
 """Notices a client that knows no broker any more and looks for none.
 
 librdkafka forgets brokers that the cluster no longer names. One that has just come back can name none at all, itself
-included; the client then starts anew from `bootstrap.servers`, but that start can be cancelled by the very answer that
-asked for it (librdkafka issues 5301 and 5605, seen in 2.16.0 after restarts of a busy broker). Such a client reports
-nothing, sends nothing and takes minutes to close. Its own statistics show it, and a new client is the cure.
+included; the client should then start anew from `bootstrap.servers`, and now and then does not: by a race, as its
+issues 5301 and 5605 tell it; seen in 2.16.0 after restarts of a busy broker. Such a client reports nothing, sends
+nothing and may be slow to close. Its own statistics show it, and a new client is the cure.
 """
 
 from __future__ import annotations

@@ -53,6 +53,11 @@ class Bench:
             asked = [TopicPartition(self.stream.physical, each) for each in partitions]
             return [each.offset for each in consumer.committed(asked, timeout=10)]
 
+    def members(self):
+        """How many the group has, as the broker knows."""
+        (description,) = self._admin.describe_consumer_groups([self.plan.group]).values()
+        return len(description.result(SECONDS).members)
+
     def commit(self, partition, offset):
         """Sets the group's position by hand."""
         with closing(self.broker.consumer(self.plan.group, enable_auto_commit=False)) as consumer:

@@ -90,6 +90,23 @@ def test_a_clean_join_waits_for_handlers(new_bench, client):
     assert [body for body, times in Counter(body for body, *_ in log).items() if times > 1] == []
 
 
+@pytest.mark.parametrize("client", PROTOCOLS, ids=["classic", "KIP-848"])
+def test_a_member_that_leaves_while_it_joins_is_gone_from_its_group(new_bench, client):
+    """The others answer a join within their heartbeat; a member that went before would hold its share for 45 s."""
+    bench = new_bench(partitions=4, client=client)
+
+    async def run():
+        async with bench.open() as one, bench.open() as other:
+            await bench.write(one, b"first")
+            await receive(await one.subscribe(bench.plan), 1)
+            leaving = await other.subscribe(bench.plan)
+            await leaving.close()
+            await until(lambda: bench.members() == 1)
+            assert bench.members() == 1
+
+    asyncio.run(run())
+
+
 def test_a_late_settlement_is_refused_also_when_the_partition_came_back(new_bench, monkeypatch):
     monkeypatch.setattr("busbridge_kafka._rebalance.DRAIN_SECONDS", 0.1)
     bench = new_bench(partitions=2)
