@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar, final
 
 from pika.exceptions import AMQPError
@@ -72,7 +73,8 @@ class Link:
         self.broker = _options.broker(settings)
         self.user = _options.user(settings)
         self._options = options
-        self._parameters = _options.parameters(settings, options, role)
+        self._nodes = deque(_options.parameters(settings, options, role))
+        self._nodes.rotate(random.randrange(len(self._nodes)))  # noqa: S311 - so that clients share out the nodes
         self._role = role
         self._wire: Wire | None = None
         self._connecting = asyncio.Lock()
@@ -115,19 +117,32 @@ class Link:
 
     async def _attempt(self, *, give_up_when_denied: bool) -> None:
         loop = asyncio.get_running_loop()
-        if self._wire is not None and loop.time() - self._since < _STEADY_AFTER:
-            await self._pause(_errors.text(self._wire.closed.result() if self._wire.closed.done() else None))
-        elif self._wire is not None:
-            self._backoff.reset()
+        if self._wire is not None:
+            self._nodes.rotate(-1)  # the node that has gone is asked last
+            if loop.time() - self._since < _STEADY_AFTER:
+                await self._pause(_errors.text(self._wire.closed.result() if self._wire.closed.done() else None))
+            else:
+                self._backoff.reset()
         self._wire = None
-        try:
-            self._wire = await _wire.connect(self._parameters)
-            self._since = loop.time()
-            _log.info("connected to %s for %s", self.broker, self._role)
-        except AMQPError as error:
-            if give_up_when_denied and _errors.denied(error):
-                raise AccessRefused(self.broker, self.user, _errors.text(error)) from error
-            await self._pause(_errors.text(error))
+        await self._try_each_node(give_up_when_denied=give_up_when_denied)
+        if self._wire is None:
+            await self._pause(self.trouble)
+
+    async def _try_each_node(self, *, give_up_when_denied: bool) -> None:
+        """Connects to the first node that lets it."""
+        for _ in range(len(self._nodes)):
+            node = self._nodes[0]
+            try:
+                self._wire = await _wire.connect(node)
+            except AMQPError as error:
+                self.trouble = _errors.text(error)
+                if give_up_when_denied and _errors.denied(error):
+                    raise AccessRefused(self.broker, self.user, self.trouble) from error
+                self._nodes.rotate(-1)
+            else:
+                self._since = asyncio.get_running_loop().time()
+                _log.info("connected to %s:%d for %s", node.host, node.port, self._role)
+                return
 
     async def _pause(self, said: str) -> None:
         self.trouble = said

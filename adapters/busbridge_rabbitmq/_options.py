@@ -68,7 +68,9 @@ def faults(settings: TransportSettings) -> Iterator[Fault]:
     if settings.mechanism == "EXTERNAL" and (settings.tls is None or settings.tls.certificate is None):
         yield Fault("EXTERNAL needs a client certificate", Location(("mechanism",)), "set tls.certificate and tls.key")
     if not urlsplit(settings.url).hostname:
-        yield Fault(f"{settings.url!r} names no host", Location(("url",)), "amqp://HOST[:PORT][/VHOST]")
+        yield Fault(
+            f"{settings.url!r} names no host", Location(("url",)), "amqp://HOST[:PORT][,HOST[:PORT]...][/VHOST]"
+        )
     yield from _tls_faults(settings.tls)
 
 
@@ -128,8 +130,15 @@ def context(tls: Tls) -> ssl.SSLContext:
 def broker(settings: TransportSettings) -> str:
     """The broker's address as errors and logs name it: no user, no password."""
     parts = urlsplit(settings.url)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 5672)
-    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path.rstrip('/')}"
+    nodes = ",".join(f"{host}:{port}" for host, port in _nodes(settings, secure=parts.scheme == "amqps"))
+    return f"{parts.scheme}://{nodes}{parts.path.rstrip('/')}"
+
+
+def _nodes(settings: TransportSettings, *, secure: bool) -> list[tuple[str, int]]:
+    """Host and port of each node that the URL names."""
+    scheme, _, rest = settings.url.partition("://")
+    each = [urlsplit(f"{scheme}://{host}") for host in rest.partition("/")[0].rpartition("@")[2].split(",")]
+    return [(node.hostname or "localhost", node.port or _DEFAULT_PORTS["amqps" if secure else "amqp"]) for node in each]
 
 
 def user(settings: TransportSettings) -> str | None:
@@ -137,23 +146,26 @@ def user(settings: TransportSettings) -> str | None:
     return None if settings.mechanism == "EXTERNAL" else settings.user or urlsplit(settings.url).username or "guest"
 
 
-def parameters(settings: TransportSettings, options: Options, role: str) -> ConnectionParameters:
-    """What the client needs to connect; `role` tells the connections of one process apart."""
+def parameters(settings: TransportSettings, options: Options, role: str) -> list[ConnectionParameters]:
+    """What the client needs to connect to each node of the broker; `role` tells one process's connections apart."""
     parts = urlsplit(settings.url)
     secure = settings.tls is not None or parts.scheme == "amqps"
-    return ConnectionParameters(
-        host=parts.hostname or "localhost",
-        port=parts.port or _DEFAULT_PORTS["amqps" if secure else "amqp"],
-        virtual_host=unquote(parts.path[1:]) or "/",
-        credentials=_credentials(settings),
-        ssl_options=_ssl_options(settings, parts.hostname) if secure else None,
-        heartbeat=options.heartbeat,
-        frame_max=options.frame_max,
-        socket_timeout=options.socket_timeout,
-        stack_timeout=options.stack_timeout,
-        connection_attempts=1,
-        client_properties={"connection_name": f"{options.connection_name} {role}", "product": "busbridge"},
-    )
+    return [
+        ConnectionParameters(
+            host=host,
+            port=port,
+            virtual_host=unquote(parts.path[1:]) or "/",
+            credentials=_credentials(settings),
+            ssl_options=_ssl_options(settings, host) if secure else None,
+            heartbeat=options.heartbeat,
+            frame_max=options.frame_max,
+            socket_timeout=options.socket_timeout,
+            stack_timeout=options.stack_timeout,
+            connection_attempts=1,
+            client_properties={"connection_name": f"{options.connection_name} {role}", "product": "busbridge"},
+        )
+        for host, port in _nodes(settings, secure=secure)
+    ]
 
 
 def _credentials(settings: TransportSettings) -> ExternalCredentials | PlainCredentials:

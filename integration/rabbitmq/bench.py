@@ -20,7 +20,7 @@ SECONDS = 20.0
 
 def settings_for(url, **changes):
     parts = urlsplit(url)
-    bare = urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}"))
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     known = {"user": parts.username, "password": SecretStr(parts.password or ""), "patience": 30.0}
     return TransportSettings("rabbitmq", bare, **(known | changes))
 

@@ -48,6 +48,14 @@ def test_a_broker_that_is_down_is_waited_for_then_unavailable(caplog):
     assert any("waiting for amqp://127.0.0.1" in record.getMessage() for record in caplog.records)
 
 
+def test_of_several_nodes_one_that_is_down_is_passed_over_at_once(any_bench):
+    with free_ports(1) as (port,):
+        pass
+    down, up = f"127.0.0.1:{port}", f"127.0.0.1:{any_bench.broker.port}"
+    for nodes in (f"{down},{up}", f"{up},{down}"):
+        opened(f"amqp://guest:guest@{nodes}/", patience=1.5)
+
+
 def test_tls_with_an_own_authority(rabbitmq_tls, certificates):
     bench = Bench(rabbitmq_tls)
     queue = bench.queue()

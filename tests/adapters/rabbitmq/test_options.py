@@ -53,9 +53,17 @@ def test_files_that_are_missing_or_no_certificates_are_faults(tmp_path):
 
 def test_the_url_gives_host_port_and_virtual_host():
     settings = TransportSettings("rabbitmq", "amqp://broker:1234/%2Fshop", user="u", password=SecretStr("p"))
-    made = _options.parameters(settings, _options.Options.of(settings), "publishing")
+    (made,) = _options.parameters(settings, _options.Options.of(settings), "publishing")
     assert (made.host, made.port, made.virtual_host) == ("broker", 1234, "/shop")
     assert (made.credentials.username, made.credentials.password) == ("u", "p")
+
+
+def test_several_hosts_are_the_nodes_of_one_cluster():
+    settings = TransportSettings("rabbitmq", "amqp://u:p@one:1234,two,[::1]:9/shop")
+    made = _options.parameters(settings, _options.Options.of(settings), "publishing")
+    assert [(each.host, each.port) for each in made] == [("one", 1234), ("two", 5672), ("::1", 9)]
+    assert {each.virtual_host for each in made} == {"shop"}
+    assert _options.broker(settings) == "amqp://one:1234,two:5672,::1:9/shop"
 
 
 def test_a_brokers_address_shows_neither_user_nor_password():
