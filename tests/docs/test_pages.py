@@ -6,13 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import busbridge
 import busbridge.testing
-from busbridge.retry import PREFIX, Reason, record_of
+from busbridge.retry import PREFIX, REDRIVE, Reason, record_of
 from busbridge.routing import load
 from busbridge.testing.conformance import ROWS
 from busbridge.transport import Delivery, Position, Session
@@ -53,9 +54,11 @@ def test_the_record_of_a_dead_letter_is_as_page_and_catalog_say():
             "services": {"sales": {"subscriptions": {"ledger": {"from": "log"}}}},
         }
     )
-    plan = next(iter(config.subscriptions()))
-    delivery = Delivery(Session(), b"", (), None, Position(1, 2))
-    written = {name for name, _ in record_of(Reason.FAILED, ValueError(), delivery, plan, 3)}
+    plan = replace(next(iter(config.subscriptions())), version="1.4.2")
+    delivery = Delivery(Session(), b"", [(REDRIVE, "again")], None, Position(1, 2))
+    with pytest.raises(ZeroDivisionError) as raised:
+        _ = 1 / 0
+    written = {name for name, _ in record_of(Reason.FAILED, raised.value, delivery, plan, 3, handler="book")}
     schema = json.loads((ROOT / "contracts" / "busbridge.dead-letter" / "1.json").read_text(encoding="utf-8"))
     page = (DOCS / "wire.md").read_text(encoding="utf-8")
     assert written == set(schema["properties"])

@@ -1,6 +1,25 @@
-"""What happens to a message that could not be handled: the record that its dead letter carries."""
+"""What happens to a message that could not be handled: the record that its dead letter carries, and its way back."""
 
-from busbridge.retry._dead_letter import PREFIX, DeadLetter, Reason, read_record, record_of, words_of
+from busbridge.retry._again import redrive_of, redriven_headers
+from busbridge.retry._dead_letter import DeadLetter, read_record
 from busbridge.retry._delay import delay
+from busbridge.retry._names import FIRST_FAILED, PREFIX, REDRIVE, REDRIVES
+from busbridge.retry._reason import Reason
+from busbridge.retry._record import moment, record_of
+from busbridge.retry._told import words_of
 
-__all__ = ["PREFIX", "DeadLetter", "Reason", "delay", "read_record", "record_of", "words_of"]
+__all__ = [
+    "FIRST_FAILED",
+    "PREFIX",
+    "REDRIVE",
+    "REDRIVES",
+    "DeadLetter",
+    "Reason",
+    "delay",
+    "moment",
+    "read_record",
+    "record_of",
+    "redrive_of",
+    "redriven_headers",
+    "words_of",
+]

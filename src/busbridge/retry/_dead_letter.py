@@ -1,57 +1,30 @@
-"""The record added to a dead letter: why it is dead, where it came from, how often it was tried.
-
-A dead letter is the original message, byte for byte, with these headers added after its own. All values are strings, so
-that every broker carries them and every client reads them.
-"""
+"""A dead letter as it is read back: the record, and the original message."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from busbridge.retry._names import PREFIX
+from busbridge.retry._reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from busbridge.routing import SubscriptionPlan
-    from busbridge.transport import Delivery, Headers
+    from busbridge.transport import Headers
 
-PREFIX: Final = "busbridge-dead-"
-"""What the names of the added headers begin with."""
-
-_LONGEST_TEXT: Final = 1000
-"""Characters of an error's text that are kept: AMQP bounds a message's headers by one frame."""
-
-
-class Reason(StrEnum):
-    """Why a message is dead."""
-
-    INVALID_ENVELOPE = "invalid_envelope"
-    """No CloudEvent, and the destination assumes no contract."""
-    UNKNOWN_CONTRACT = "unknown_contract"
-    UNKNOWN_VERSION = "unknown_version"
-    INVALID_MESSAGE = "invalid_message"
-    """The body does not fit its contract, or an upcaster failed."""
-    NOT_HANDLED = "not_handled"
-    """The subscription has no handler for this contract."""
-    FAILED = "failed"
-    """The handler raised in every attempt."""
-    FATAL = "fatal"
-    """The handler raised an error that it declares fatal."""
-    PUBLISH_REFUSED = "publish_refused"
-    """A broker refused what the handler published."""
-    CRASHED = "crashed"
-    """The process died while it was handled, once too often."""
-    EXPIRED = "expired"
-    """It stood unread in its queue longer than the queue's ttl."""
+_BROKERS_REASONS: Final = {"expired": Reason.EXPIRED.value}
+_DEATHS: Final = "x-death"
+"""Where a broker that moved a message by itself says why (AMQP)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead letter as it is read back: the record, and the original message."""
+    """What the record says, empty where it says nothing, and the message as it was published."""
 
     reason: str
+    """A `Reason`, or what a broker calls its own."""
     error_type: str
     error: str
     service: str
@@ -59,53 +32,65 @@ class DeadLetter:
     destination: str
     attempts: int
     time: str
+    """When it was given up, RFC 3339 in UTC."""
     body: bytes | None
     headers: Headers
     """The original headers, without the record."""
-
-
-def record_of(
-    reason: Reason, error: BaseException, delivery: Delivery, plan: SubscriptionPlan, attempts: int
-) -> Headers:
-    """The pairs to add to the dead letter of `delivery`."""
-    record = [
-        (f"{PREFIX}reason", reason.value),
-        (f"{PREFIX}error-type", f"{type(error).__module__}.{type(error).__qualname__}"),
-        (f"{PREFIX}error", words_of(error)[:_LONGEST_TEXT]),
-        (f"{PREFIX}service", plan.service),
-        (f"{PREFIX}subscription", plan.name),
-        (f"{PREFIX}destination", plan.destination.name),
-        (f"{PREFIX}attempts", str(attempts)),
-        (f"{PREFIX}time", datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")),
-    ]
-    if delivery.position is not None:
-        record.append((f"{PREFIX}position", f"{delivery.position.partition}:{delivery.position.offset}"))
-    return record
+    id: str = ""
+    """Its own id as a dead letter: a message that dies twice has two."""
+    stack: str = ""
+    handler: str = ""
+    version: str = ""
+    """Of the service."""
+    first_time: str = ""
+    """When its first attempt failed."""
+    origin: str = ""
+    """The physical name of what it came from: a queue, a topic, a Kafka topic."""
+    position: str = ""
+    """Its partition and offset there, on a stream."""
+    redrive: str = ""
+    """The redrive that had brought it, if one had."""
 
 
 def read_record(body: bytes | None, headers: Headers) -> DeadLetter:
     """The dead letter that a message of a dead-letter place is. Missing parts of the record read as empty."""
     record = {name.removeprefix(PREFIX): _text(value) for name, value in headers if name.startswith(PREFIX)}
+    death = _death(headers)
     return DeadLetter(
-        reason=record.get("reason", ""),
+        reason=record.get("reason", "") or death.get("reason", ""),
         error_type=record.get("error-type", ""),
         error=record.get("error", ""),
         service=record.get("service", ""),
         subscription=record.get("subscription", ""),
         destination=record.get("destination", ""),
         attempts=_number(record),
-        time=record.get("time", ""),
+        time=record.get("time", "") or death.get("time", ""),
         body=body,
         headers=[pair for pair in headers if not pair[0].startswith(PREFIX)],
+        id=record.get("id", ""),
+        stack=record.get("stack", ""),
+        handler=record.get("handler", ""),
+        version=record.get("version", ""),
+        first_time=record.get("first-time", ""),
+        origin=record.get("origin", "") or death.get("queue", ""),
+        position=record.get("position", ""),
+        redrive=record.get("redrive", ""),
     )
 
 
-def words_of(error: BaseException) -> str:
-    """What a handler's error says, as UTF-8 can carry it, also where asking it fails."""
-    try:
-        return str(error).encode(errors="backslashreplace").decode()
-    except Exception as failure:  # noqa: BLE001 - the error's own: a dead letter without its words is better than none
-        return f"<its text failed with {type(failure).__qualname__}>"
+def _death(headers: Headers) -> dict[str, str]:
+    """What the broker says of the last time that it moved the message by itself; empty if it did not."""
+    deaths = next((value for name, value in headers if name == _DEATHS), None)
+    if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
+        return {}
+    last = cast("dict[str, Any]", deaths[0])
+    reason = _text(last.get("reason", ""))
+    time: object = last.get("time")
+    return {
+        "reason": _BROKERS_REASONS.get(reason, reason),
+        "time": time.isoformat().replace("+00:00", "Z") if isinstance(time, datetime) else "",
+        "queue": _text(last.get("queue", "")),
+    }
 
 
 def _text(value: object) -> str:

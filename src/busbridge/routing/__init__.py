@@ -8,6 +8,7 @@ from busbridge.routing._reference import Key, reference, schema
 from busbridge.routing._retry_plan import Backoff, RetryPlan
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._store_plan import StorePlan
+from busbridge.routing._telling import Telling
 from busbridge.routing._topology import (
     Binding,
     Destination,
@@ -36,6 +37,7 @@ __all__ = [
     "StartAt",
     "StorePlan",
     "SubscriptionPlan",
+    "Telling",
     "Tls",
     "Topology",
     "TransportSettings",

@@ -245,6 +245,22 @@ class RetrySection(Section):
         return any(self.given(key) for key in ("first", "max", "backoff"))
 
 
+class DeadLettersSection(Section):
+    """What the records of dead letters tell of the error."""
+
+    stack: Annotated[
+        Flag | None, Field(description="`false`: not where the handler's error was raised. Default: true.")
+    ] = None
+    redact: Annotated[
+        Texts | None,
+        Field(
+            description="Regular expressions: what they match in the error's text and stack is replaced by "
+            "`[redacted]`. The message itself stays as it is.",
+            examples=[r"\d{13,19}"],
+        ),
+    ] = None
+
+
 class SubscriptionSection(Section):
     """A named place of a service at one destination; replicas of the service share it."""
 
@@ -292,6 +308,9 @@ class SubscriptionSection(Section):
         ),
     ] = None
     retry: Annotated[RetrySection, Field(description="What happens when a handler raises.")] = RetrySection()
+    dead_letters: Annotated[
+        DeadLettersSection, Field(description="What the records of its dead letters tell of the error.")
+    ] = DeadLettersSection()
 
 
 class StoreSection(Section):

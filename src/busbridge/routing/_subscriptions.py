@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from busbridge.routing._bindings import bindings_of, well_formed
@@ -10,6 +11,7 @@ from busbridge.routing._destinations import refuse_misplaced
 from busbridge.routing._retries import retry_plan
 from busbridge.routing._routes import keys_routed_to
 from busbridge.routing._stores import check_window, store_plan
+from busbridge.routing._telling import telling
 from busbridge.routing._topology import Binding, Destination, Kind, Others, StartAt, SubscriptionPlan
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def services(
             _check(path, each, destination, problems)
             bindings = _bindings(path, each, destination, routes, problems)
             retry = _retry(path, each, destination, section, problems)
-            plans[name] = _plan(service, name, each, destination, bindings, retry)
+            told = telling((*path, "dead_letters"), each.dead_letters, problems)
+            plans[name] = replace(_plan(service, name, each, destination, bindings, retry), telling=told)
         if store is not None:
             check_window(("services", service, "store"), store, plans.values(), problems)
         result[service] = ServicePlan(service, plans, store)

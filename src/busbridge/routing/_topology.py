@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from busbridge.routing._retry_plan import RetryPlan
+from busbridge.routing._telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +105,9 @@ class SubscriptionPlan:
     """False: nothing is kept for it while nobody is connected."""
     others: Others = Others.DEAD_LETTER
     retry: RetryPlan = field(default_factory=RetryPlan)
+    telling: Telling = field(default_factory=Telling)
+    version: str = ""
+    """Of the service, as its code says; empty where it says none."""
     namespace: str = ""
     """What the physical names begin with, so that several installations share a broker."""
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
 from busbridge.contract import Registry
@@ -191,7 +192,8 @@ class Bus(Generic[R]):
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._stop, config.stop_grace)
         registry = Registry(self.service.contracts)
-        for plan in config.services[self.service.name].subscriptions.values():
+        for declared in config.services[self.service.name].subscriptions.values():
+            plan = replace(declared, version=self.service.version)
             transport = transports[plan.destination.transport]
             handlers = self.service.subscriptions[plan.name].handlers
             dispatcher = Dispatcher(plan, handlers, registry, executor, transport.header_prefix)

@@ -31,17 +31,28 @@ class Service(Generic[R]):
     `name` is the CloudEvents source of its messages and the owner of its subscriptions; replicas share it. `publishes`
     lists every contract it may publish: one that has no route is an error at start, publishing another raises.
     `lifespan` makes what handlers use (`context.resources`): entered when a bus opens, left after the last handler.
+    `version`: of the code that is deployed, as dead letters tell it.
     Raises HandlerError for something in `publishes` that is no contract, or an abstract one.
     """
 
     @overload
-    def __init__(self: Service[None], name: str, *, publishes: Iterable[type[Contract]] = ()) -> None: ...
-    @overload
-    def __init__(self, name: str, *, publishes: Iterable[type[Contract]] = (), lifespan: Lifespan[R]) -> None: ...
     def __init__(
-        self, name: str, *, publishes: Iterable[type[Contract]] = (), lifespan: Lifespan[Any] | None = None
+        self: Service[None], name: str, *, publishes: Iterable[type[Contract]] = (), version: str = ""
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, publishes: Iterable[type[Contract]] = (), lifespan: Lifespan[R], version: str = ""
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        *,
+        publishes: Iterable[type[Contract]] = (),
+        lifespan: Lifespan[Any] | None = None,
+        version: str = "",
     ) -> None:
         self.name = name
+        self.version = version
         self.publishes = tuple(publishes)
         check_contracts(self.publishes, f"service {name!r} publishes")
         self.lifespan = lifespan
