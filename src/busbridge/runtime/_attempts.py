@@ -1,4 +1,4 @@
-"""Calls of a handler inside a transaction: those that follow at once, each in a savepoint."""
+"""Calls of a handler inside a transaction: those that follow at once, each in a savepoint or, once, in none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from sqlalchemy.exc import DBAPIError
 
 from busbridge.errors import StoreContention
-from busbridge.retry import Reason, words_of
+from busbridge.retry import words_of
 from busbridge.runtime._context import Surroundings
 from busbridge.runtime._failure import Failure, failure_of
 from busbridge.runtime._store_context import StoreContext
@@ -41,6 +41,11 @@ class Attempted(NamedTuple):
 
 
 @final
+class Undone(Exception):
+    """A handler failed outside of a savepoint: everything in its transaction is to be undone with it."""
+
+
+@final
 class Attempts:
     """Calls the handlers of one subscription."""
 
@@ -62,14 +67,15 @@ class Attempts:
         self._tracing = tracing
         self._counts = counts
 
-    async def make(self, work: Work, ended: int, transaction: Transaction) -> Attempted:
+    async def make(self, work: Work, ended: int, transaction: Transaction, *, bare: bool) -> Attempted:
         """Calls the handler until it succeeds or no attempt follows at once; `ended` are the attempts before.
 
+        `bare`: without savepoints, so that nothing follows on a failure but Undone; the next call goes on from there.
         Raises StoreError where the transaction can only be left, CancelledError at a stop, and what ends the process.
         """
         while True:
             ended += 1
-            outgoing, failure = await self._one(work, ended, transaction)
+            outgoing, failure = await self._one(work, ended, transaction, bare=bare)
             if failure is None or failure.final or ended >= self._plan.retry.immediate:
                 return Attempted(ended, failure, outgoing)
             if not work.delivery.session.taking:
@@ -84,25 +90,30 @@ class Attempts:
             )
 
     async def _one(
-        self, work: Work, attempt: int, transaction: Transaction
+        self, work: Work, attempt: int, transaction: Transaction, *, bare: bool
     ) -> tuple[Sequence[Prepared], Failure | None]:
-        trouble, work.trouble = work.trouble, None
-        if trouble is not None:
-            return (), Failure(Reason.FAILED, trouble, final=False)
-        await transaction.savepoint()
+        failed, work.failed = work.failed, None
+        if failed is not None:
+            return (), failed
+        if not bare:
+            await transaction.savepoint()
         message = work.message()
         context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction)
         try:
             await self._call(work, message, context)
             await context.keep()
-        except BaseException as error:  # noqa: BLE001 - `failure_of` lets through what is no failure
+        except BaseException as error:
             self._publishing.abandon(context.outgoing, error)
             failure = failure_of(error, work.bound.fatal)
-            await self._undo(error, context, transaction)
+            await self._forget(error, context)
+            if bare:
+                work.failed = failure
+                raise Undone from error
+            await transaction.rollback_to()
             return (), failure
         finally:
             context.ended = True
-        await transaction.release()
+        await (transaction.ensure_open() if bare else transaction.release())
         return context.outgoing, None
 
     async def _call(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
@@ -121,12 +132,11 @@ class Attempts:
         ):
             await work.bound.call(message, context)
 
-    async def _undo(self, error: BaseException, context: StoreContext[Any], transaction: Transaction) -> None:
-        """Back to the savepoint. Raises StoreError where the whole transaction is lost."""
+    async def _forget(self, error: BaseException, context: StoreContext[Any]) -> None:
+        """What the handler's session holds. Raises StoreError where the whole transaction is lost."""
         if isinstance(error, DBAPIError) and isinstance(met := self._store.told(error), StoreContention):
             raise met from error
         try:
             await context.drop()
         except DBAPIError as failure:
             raise self._store.told(failure) or failure from error
-        await transaction.rollback_to()

@@ -1,8 +1,11 @@
 """What happens to deliveries where the service has a store: their effects happen once, several in a transaction.
 
-A message's way: read; known to the inbox or not; its handler called in a savepoint; its row, and what it publishes,
-written with its effects; committed; only then settled. Whatever ends in between, the message comes again, and the inbox
-knows how far it had come.
+A message's way: read; known to the inbox or not; its handler called; its row, and what it publishes, written with its
+effects; committed; only then settled. Whatever ends in between, the message comes again, and the inbox knows how far it
+had come.
+
+Nearly all handlers succeed, so a savepoint for each would be a cost for nothing: a transaction begins without. When a
+handler fails in it, all of it is undone and done again with savepoints; what had failed is not called again for that.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from busbridge.errors import StoreContention, StoreError, StoreUnavailable
 from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
-from busbridge.retry import record_of
+from busbridge.retry import Reason, record_of
+from busbridge.runtime._attempts import Undone
 from busbridge.runtime._begun import Begun
+from busbridge.runtime._caution import Caution
+from busbridge.runtime._failure import Failure
 from busbridge.runtime._pace import BUDGET, Pace
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._attempts import Attempts
     from busbridge.runtime._endings import Endings
-    from busbridge.runtime._failure import Failure
     from busbridge.runtime._intake import Intake
     from busbridge.runtime._unit import Between
     from busbridge.store import Store
@@ -84,6 +90,7 @@ class Effects:
         self._timers = timers
         self._between = between
         self._begun = Begun(store)
+        self._caution = Caution()
         self._suspect = asyncio.Lock()
         self._database = Outage(_log, f"{plan.group} waits for its store")
 
@@ -172,6 +179,9 @@ class Effects:
     async def _together(self, works: list[Work], held: dict[Delivery, None]) -> list[Work]:
         """All in one transaction, or message by message where that can't be; returns those that have not begun."""
         try:
+            with suppress(Undone):
+                return await self._committed(works, held, bare=self._caution.bare(works))
+            self._caution.failed()
             return await self._committed(works, held)
         except StoreError as error:
             if len(works) == 1:
@@ -192,15 +202,19 @@ class Effects:
             except StoreError as again:
                 error, met = again, met + 1
         while True:
-            work.trouble = error
+            work.failed = Failure(Reason.FAILED, error, final=False)
             try:
                 return await self._committed([work], held)
             except StoreContention:  # what is written now is its row alone: in the end it will be
                 await _stand_back(_MEETINGS)
 
-    async def _committed(self, works: list[Work], held: dict[Delivery, None]) -> list[Work]:
-        """One transaction, and the settlements that follow; waits for a database that is away."""
-        unit, rest = await self._patiently(partial(self._transact, works), partial(self._let_go, works, held))
+    async def _committed(self, works: list[Work], held: dict[Delivery, None], *, bare: bool = False) -> list[Work]:
+        """One transaction, and the settlements that follow; waits for a database that is away.
+
+        Raises Undone where it is `bare` and a handler has failed.
+        """
+        transact = partial(self._transact, works, bare=bare)
+        unit, rest = await self._patiently(transact, partial(self._let_go, works, held))
         reached("before_settle")
         for ended in unit.ended:
             self._end(ended, held)
@@ -211,12 +225,12 @@ class Effects:
                 self._timers.expect(seconds)
         return rest
 
-    async def _transact(self, works: list[Work]) -> tuple[Unit, list[Work]]:
+    async def _transact(self, works: list[Work], *, bare: bool) -> tuple[Unit, list[Work]]:
         unit: Unit | None = None
         try:
             async with self._store.transaction() as transaction:
                 rows = await transaction.inbox(work.key for work in works)
-                unit = Unit(transaction, rows, self._plan, self._attempts, self._between)
+                unit = Unit(transaction, rows, self._plan, self._attempts, self._between, bare=bare)
                 reached("in_transaction")
                 rest = await self._fill(unit, works)
                 await unit.write()

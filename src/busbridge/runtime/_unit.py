@@ -38,7 +38,10 @@ class Unit:
         plan: SubscriptionPlan,
         attempts: Attempts,
         between: Between,
+        *,
+        bare: bool = False,
     ) -> None:
+        """`bare`: no handler is called in a savepoint. One that fails raises Undone out of `take`."""
         self.ended: list[Ended] = []
         self.delays: list[float] = []
         """Seconds until the timers are due that it has set."""
@@ -47,6 +50,7 @@ class Unit:
         self._plan = plan
         self._attempts = attempts
         self._between = between
+        self._bare = bare
         self._changed: dict[InboxKey, InboxRow] = {}
         self._outbox: list[OutboxRow] = []
         self._timers: list[TimerRow] = []
@@ -86,7 +90,7 @@ class Unit:
         return decide(row, work.arrival)
 
     async def _handle(self, work: Work, decision: Decision) -> None:
-        made = await self._attempts.make(work, decision.ended, self._transaction)
+        made = await self._attempts.make(work, decision.ended, self._transaction, bare=self._bare)
         if made.cut:
             self.release(work)
         elif made.failure is None:

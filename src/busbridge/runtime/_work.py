@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from busbridge.contract import Contract
     from busbridge.envelope import Event
-    from busbridge.errors import StoreError
     from busbridge.outbox import Decision
     from busbridge.runtime._dispatch import Bound, Choice
     from busbridge.runtime._failure import Failure
@@ -39,10 +38,10 @@ class Work:
         "delivery",
         "doubtful",
         "event",
+        "failed",
         "identity",
         "key",
         "suspect",
-        "trouble",
     )
 
     def __init__(
@@ -68,8 +67,8 @@ class Work:
         """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
         self.counted: Decision | None = None
         """What was decided when that was committed."""
-        self.trouble: StoreError | None = None
-        """Why its transaction can't be committed: counts as an attempt that failed."""
+        self.failed: Failure | None = None
+        """Of an attempt that has ended, and whose transaction was undone: what is written of it in the next one."""
         self._choice = choice
         self._body = body
         self._message: Contract | None = message

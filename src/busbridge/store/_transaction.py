@@ -31,6 +31,10 @@ class Transaction:
         self._service = service
         self._read: dict[InboxKey, InboxRow] = {}
 
+    async def ensure_open(self) -> None:
+        """StoreError where a statement has failed that nothing can be committed after, and was not rolled back."""
+        await self._guard.run(self.statements.ensure_open())
+
     async def savepoint(self) -> None:
         """Marks where `rollback_to` goes back to."""
         await self._guard.run(self.statements.savepoint())
