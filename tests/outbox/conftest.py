@@ -15,6 +15,8 @@ from busbridge.routing import Destination, Kind
 from busbridge.store import Store
 from busbridge.transport import CONFIRMED, Entry, Outcome, Status
 
+pytest.register_assert_rewrite("tests.outbox.django_cases")
+
 ORDERS = Destination("orders", Kind.QUEUE, "rabbit", "orders")
 HISTORY = Destination("history", Kind.STREAM, "log", "history")
 

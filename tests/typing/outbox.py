@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from busbridge import BlockingBus, Bus
+    from busbridge.runtime._django import DjangoConnection
 
 
 class Placed(Contract, name="shop.placed", version=1, key="order_id"):
@@ -39,7 +40,15 @@ def blocking(bus: Bus[None], other: BlockingBus, session: Session) -> None:
         tx.publish(Placed(order_id="1"))
 
 
+def in_django(bus: Bus[None], other: BlockingBus, connection: DjangoConnection) -> None:
+    with bus.outbox(connection) as tx:
+        tx.publish(Placed(order_id="1"))
+    with other.outbox(connection) as tx:
+        tx.publish(Placed(order_id="1"))
+
+
 async def wrong(bus: Bus[None], other: BlockingBus, session: AsyncSession) -> None:
     with bus.outbox(session):  # type: ignore[attr-defined]
         pass
     other.outbox(session)  # type: ignore[arg-type]
+    other.outbox("default")  # type: ignore[arg-type]

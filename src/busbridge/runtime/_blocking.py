@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.routing import Source
     from busbridge.runtime._collected import Collected
+    from busbridge.runtime._django import DjangoConnection
     from busbridge.runtime._outcomes import PublishError
     from busbridge.runtime._read import C, OnInvalid, Start, StreamMessage, StreamReader
     from busbridge.runtime._service import Service
@@ -89,7 +90,8 @@ class BlockingBus:
     def transaction(self) -> Generator[Collected]:
         """Publishes several messages or none: they are committed to the service's outbox when the block ends.
 
-        Nothing is in the database before. With rows of your own: `outbox`. Raises as `Bus.transaction`.
+        Nothing is in the database before. There is no connection in it: the store's own are asynchronous. Rows of your
+        own are written through yours, with `outbox`. Raises as `Bus.transaction`.
         """
         portal = self._opened()
         outbox = outbox_of(portal.bus)
@@ -97,8 +99,8 @@ class BlockingBus:
             yield collected
             portal.call(outbox.commit(collected))
 
-    def outbox(self, session: Session) -> AbstractContextManager[Collected]:
-        """As `Bus.outbox`, with a Session."""
+    def outbox(self, session: Session | DjangoConnection) -> AbstractContextManager[Collected]:
+        """As `Bus.outbox`, with a Session or with Django's connection."""
         return self._opened().bus.outbox(session)
 
     def read(

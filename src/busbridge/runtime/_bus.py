@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from busbridge.routing import Source as ConfigSource
     from busbridge.runtime._collected import Collected
     from busbridge.runtime._counts import Counts
+    from busbridge.runtime._django import DjangoConnection
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outbox import Outbox
     from busbridge.runtime._outcomes import Undelivered
@@ -324,16 +325,17 @@ class Bus(Generic[R]):
     def outbox(self, session: AsyncSession) -> AbstractAsyncContextManager[Collected]: ...
 
     @overload
-    def outbox(self, session: Session) -> AbstractContextManager[Collected]: ...
+    def outbox(self, session: Session | DjangoConnection) -> AbstractContextManager[Collected]: ...
 
     def outbox(
-        self, session: AsyncSession | Session
+        self, session: AsyncSession | Session | DjangoConnection
     ) -> AbstractAsyncContextManager[Collected] | AbstractContextManager[Collected]:
         """Publishes in your own transaction: `async with bus.outbox(session) as tx: tx.publish(message)`.
 
-        `session` is an AsyncSession, or a Session for `with`, on any thread, on the database of the service's store.
-        What was published is inserted at the end of the block, and yours to commit or to roll back; nothing is inserted
-        if the block raises. Raises StoreError for a session on another database, and as `transaction` does.
+        `session` is an AsyncSession; or for `with`, on any thread, a Session, or Django's connection inside of
+        `transaction.atomic()`. It is on the database of the service's store. What was published is inserted at the end
+        of the block, and yours to commit or to roll back; nothing is inserted if the block raises. Raises StoreError
+        for another database, or no transaction of Django's; TypeError for anything else; and as `transaction` does.
         """
         return self._open_outbox().using(session)
 

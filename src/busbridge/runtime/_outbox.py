@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, final
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from busbridge.runtime._collected import Collected
+from busbridge.runtime._django import DjangoConnection, DjangoTransactions
 from busbridge.runtime._own_session import OwnSessions
 from busbridge.runtime._transaction import transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
-    from sqlalchemy.orm import Session
 
     from busbridge.outbox import Relay
     from busbridge.runtime._publishing import Publishing
@@ -34,6 +34,7 @@ class Outbox:
         self._publishing = publishing
         self._loop = asyncio.get_running_loop()
         self._sessions = OwnSessions(store, self._sent_somewhere)
+        self._django = DjangoTransactions(store, self._sent_somewhere)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[BusTransaction]:
@@ -44,14 +45,16 @@ class Outbox:
                 yield tx
         self._sent(collected)
 
-    def using(
-        self, session: AsyncSession | Session
-    ) -> AbstractAsyncContextManager[Collected] | AbstractContextManager[Collected]:
+    def using(self, session: object) -> AbstractAsyncContextManager[Collected] | AbstractContextManager[Collected]:
         """See `Bus.outbox`."""
         collected = Collected(self._publishing)
         if isinstance(session, AsyncSession):
             return self._sessions.using(session, collected)
-        return self._sessions.using_sync(session, collected)
+        if isinstance(session, Session):
+            return self._sessions.using_sync(session, collected)
+        if not isinstance(session, DjangoConnection):
+            raise TypeError(f"outbox() takes a session of SQLAlchemy's, or Django's connection, not {session!r}")
+        return self._django.using(session, collected)
 
     def collect(self) -> Collected:
         """For `commit`."""

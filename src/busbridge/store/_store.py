@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from sqlalchemy import Connection, insert
 
 from busbridge.errors import ClosedError, CommitUnknown, StoreError, StoreOutdated, StoreUnavailable
-from busbridge.store import _migrations
+from busbridge.store import _cursors, _migrations
 from busbridge.store._engine import file_of, make_engine, parsed, shown
 from busbridge.store._failures import is_a_databases, told
 from busbridge.store._guard import Guard
@@ -22,10 +22,11 @@ from busbridge.store._to_the_end import to_the_end
 from busbridge.store._transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from busbridge.store._cursors import Cursor
     from busbridge.store._rows import OutboxRow, TimerRow
     from busbridge.store._statements import Statements, Waiting
 
@@ -133,10 +134,26 @@ class Store:
         if rows:
             connection.execute(insert(outbox), [{"service": self.service, **_columns(row)} for row in rows])
 
+    def insert_outbox_by(self, cursor: Cursor, rows: Sequence[OutboxRow]) -> None:
+        """As `insert_outbox`, through a cursor of the user's driver, or of a framework around it."""
+        with self._telling():
+            _cursors.put_outbox(cursor, self.service, rows)
+
+    def identity_by(self, cursor: Cursor, tables: Collection[str]) -> str:
+        """What `identity` would be for the database that a user's own cursor is in, which has `tables`; or empty."""
+        with self._telling():
+            return _cursors.identity(cursor, tables)
+
     def is_in(self, connection: Connection) -> bool:
         """Whether a user's own connection is to the database of this store, which is open, whatever its URL says."""
-        try:
+        with self._telling():
             return bool(self.identity) and _migrations.state(connection).identity == self.identity
+
+    @contextmanager
+    def _telling(self) -> Generator[None]:
+        """What a database raises in the block becomes an error of ours; all else goes through."""
+        try:
+            yield
         except Exception as error:
             ours = told(error, self.database)
             if ours is None:
