@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract, Registry
     from busbridge.errors import (
         AccessRefused,
+        AttemptTimedOut,
         BusbridgeError,
         ClosedError,
         CommitUnknown,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
         MissingExtra,
         OutcomeUnknown,
         PositionLost,
+        Reject,
+        Retry,
         StaleDelivery,
         StoreContention,
         StoreError,
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessRefused",
+    "AttemptTimedOut",
     "BlockingBus",
     "Bus",
     "BusbridgeError",
@@ -71,6 +75,8 @@ __all__ = [
     "PositionLost",
     "PublishError",
     "Registry",
+    "Reject",
+    "Retry",
     "Service",
     "StaleDelivery",
     "StoreContention",
@@ -110,6 +116,7 @@ if not TYPE_CHECKING:
         },
         "errors": {
             "AccessRefused",
+            "AttemptTimedOut",
             "BusbridgeError",
             "ClosedError",
             "CommitUnknown",
@@ -122,6 +129,8 @@ if not TYPE_CHECKING:
             "MissingExtra",
             "OutcomeUnknown",
             "PositionLost",
+            "Reject",
+            "Retry",
             "StaleDelivery",
             "StoreContention",
             "StoreError",

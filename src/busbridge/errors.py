@@ -6,7 +6,9 @@ No error of a broker's client crosses a transport; it is the `__cause__` of one 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessRefused",
+    "AttemptTimedOut",
     "BusbridgeError",
     "ClosedError",
     "CommitUnknown",
@@ -29,6 +32,8 @@ __all__ = [
     "NotHandled",
     "OutcomeUnknown",
     "PositionLost",
+    "Reject",
+    "Retry",
     "SourceEnded",
     "StaleDelivery",
     "StoreContention",
@@ -297,6 +302,14 @@ class NotHandled(BusbridgeError):
         super().__init__(f"subscription {subscription!r} has no handler for {name!r}")
 
 
+class AttemptTimedOut(BusbridgeError, TimeoutError):
+    """A handler took longer than its subscription's `retry.limit`. It was cancelled, and the attempt has failed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"the handler was cancelled after {seconds:g} s, the limit of an attempt")
+
+
 class UnreadableMessage(BusbridgeError):
     """A message of a stream that is read can't be read as the contract asked for. `__cause__` is one of those above."""
 
@@ -308,6 +321,36 @@ class UnreadableMessage(BusbridgeError):
             f"offset {offset} of {destination}[{partition}] can't be read: {detail} "
             f'(on_invalid="skip" passes over such messages)'
         )
+
+
+# What a handler raises to say how its attempt ends.
+
+
+class Retry(BusbridgeError):
+    """Raised by a handler: this attempt has failed, and the next one is to wait for `after`.
+
+    `after` is a timedelta or a number of seconds, not negative (ValueError); it replaces the delay that the
+    configuration would give. The attempt counts: after the last one the message is a dead letter with the reason
+    `failed`. `fatal=` and `retry_on=` do not matter.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | timedelta) -> None:
+        self.reason = reason
+        self.seconds = after.total_seconds() if isinstance(after, timedelta) else float(after)
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError(f"after= must be zero or more seconds, not {after!r}")
+        super().__init__(f"{reason or 'the handler asks for another attempt'} (after {self.seconds:g} s)")
+
+
+class Reject(BusbridgeError):
+    """Raised by a handler: the message can't be handled, now or later.
+
+    It is a dead letter at once, with the reason `rejected` and the words of `reason`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 # Endings: closed by you, ended by the peer or by a drain, or stale.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from busbridge import BlockingBus, Bus, Context, Contract, Service
+from busbridge import BlockingBus, Bus, Context, Contract, Reject, Retry, Service
 from busbridge.testing import RecordingContext
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ async def takes_two(message: Placed | Cancelled, context: Context[Shelves]) -> N
     await context.resources.take(message.order_id)
 
 
+@reserve.handles(Placed, retry_on=OSError, discard={"empty": lambda order: order.order_id == ""})
+async def says_how_it_fails(order: Placed) -> None:
+    raise Retry(after=30) if order.order_id else Reject("no order")
+
+
 @plain.subscription("watch").handles(Placed)
 async def without_resources(order: Placed, context: Context[None]) -> None:
     assert context.resources is None
@@ -94,6 +99,10 @@ async def wrong_resources(order: Placed, context: Context[int]) -> None: ...
 @reserve.handles(Placed)  # type: ignore[arg-type]
 def forgotten_async(order: Placed, context: Context[Shelves]) -> str:
     return order.order_id
+
+
+@reserve.handles(Placed, discard={"empty": lambda order: order.customer_id})  # type: ignore[attr-defined]
+async def a_rule_for_another_contract(order: Placed) -> None: ...
 
 
 async def publishes_what_is_no_contract(bus: Bus[None]) -> None:

@@ -234,6 +234,13 @@ class RetrySection(Section):
             "`first`. Default: exponential."
         ),
     ] = None
+    limit: Annotated[
+        Duration | None,
+        Field(
+            description="How long one attempt may take: then the handler, an `async def` one, is cancelled, and the "
+            "attempt has failed. Default: any time."
+        ),
+    ] = None
 
     def given(self, key: str) -> bool:
         """Whether `key`, as it is written in the YAML, has a value."""

@@ -24,15 +24,24 @@ def retry_plan(path: KeyPath, section: RetrySection, *, ordered: bool, stored: b
     `stored`: the service has a store, perhaps one that could not be read.
     """
     asked = [key for key in _DELAYS if section.given(key)]
+    limit = _limit(path, section, problems)
     if not section.delays and section.immediate in {None, section.attempts}:
-        return RetryPlan(section.attempts, section.attempts)
+        return RetryPlan(section.attempts, section.attempts, limit=limit)
     _check_place(path, asked[0], ordered=ordered, stored=stored, problems=problems)
     first = _FIRST if section.first is None else section.first.total_seconds()
     longest = max(_LONGEST, first) if section.longest is None else section.longest.total_seconds()
     immediate = min(_IMMEDIATE, max(1, section.attempts - 1)) if section.immediate is None else section.immediate
     _check_numbers(path, section, immediate, first, longest, problems)
     backoff = section.backoff or Backoff.EXPONENTIAL
-    return RetryPlan(section.attempts, min(immediate, section.attempts), first, longest, backoff)
+    return RetryPlan(section.attempts, min(immediate, section.attempts), first, longest, backoff, limit)
+
+
+def _limit(path: KeyPath, section: RetrySection, problems: Problems) -> float | None:
+    if section.limit is None:
+        return None
+    if not section.limit:
+        problems.add((*path, "limit"), "it must be longer than zero")
+    return section.limit.total_seconds()
 
 
 def _check_place(path: KeyPath, key: str, *, ordered: bool, stored: bool, problems: Problems) -> None:

@@ -30,6 +30,8 @@ class RetryPlan:
     longest: float = 300.0
     """Seconds before any delayed attempt, at most."""
     backoff: Backoff = Backoff.EXPONENTIAL
+    limit: float | None = None
+    """Seconds that one attempt may take; None: any time."""
 
     @property
     def delayed(self) -> int:

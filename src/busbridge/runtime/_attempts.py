@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from sqlalchemy.exc import DBAPIError
 
 from busbridge.errors import StoreContention
-from busbridge.retry import words_of
+from busbridge.retry import Reason, words_of
 from busbridge.runtime._context import Surroundings
+from busbridge.runtime._dispatch import Discarded, discard
 from busbridge.runtime._failure import Failure, failure_of
 from busbridge.runtime._store_context import StoreContext
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._counts import Counts
+    from busbridge.runtime._dispatch import Bound
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._publishing import Publishing
     from busbridge.runtime._work import Work
@@ -71,12 +73,13 @@ class Attempts:
         """Calls the handler until it succeeds or no attempt follows at once; `ended` are the attempts before.
 
         `bare`: without savepoints, so that nothing follows on a failure but Undone; the next call goes on from there.
-        Raises StoreError where the transaction can only be left, CancelledError at a stop, and what ends the process.
+        Raises Discarded where the message needs no handling, StoreError where the transaction can only be left,
+        CancelledError at a stop, and what ends the process.
         """
         while True:
             ended += 1
             outgoing, failure = await self._one(work, ended, transaction, bare=bare)
-            if failure is None or failure.final or ended >= self._plan.retry.immediate:
+            if failure is None or failure.final or self._is_late(failure) or ended >= self._plan.retry.immediate:
                 return Attempted(ended, failure, outgoing)
             if not work.delivery.session.taking:
                 return Attempted(ended, failure, cut=True)
@@ -89,22 +92,28 @@ class Attempts:
                 words_of(failure.error),
             )
 
+    def _is_late(self, failure: Failure) -> bool:
+        return bool(failure.after) and not self._plan.ordered
+
     async def _one(
         self, work: Work, attempt: int, transaction: Transaction, *, bare: bool
     ) -> tuple[Sequence[Prepared], Failure | None]:
         failed, work.failed = work.failed, None
         if failed is not None:
             return (), failed
+        message = work.message()
+        failed = _asked(work.bound, message)
+        if failed is not None:
+            return (), failed
         if not bare:
             await transaction.savepoint()
-        message = work.message()
         context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction)
         try:
             await self._call(work, message, context)
             await context.keep()
         except BaseException as error:
             self._publishing.abandon(context.outgoing, error)
-            failure = failure_of(error, work.bound.fatal)
+            failure = failure_of(error, work.bound)
             await self._forget(error, context)
             if bare:
                 work.failed = failure
@@ -140,3 +149,14 @@ class Attempts:
             await context.drop()
         except DBAPIError as failure:
             raise self._store.told(failure) or failure from error
+
+
+def _asked(bound: Bound, message: Contract) -> Failure | None:
+    """Why a rule of the handler can't say whether the message needs handling. Raises Discarded where it needs none."""
+    try:
+        discard(bound, message)
+    except Discarded:
+        raise
+    except Exception as error:  # noqa: BLE001 - a rule is the user's, and its errors are attempts that failed
+        return Failure(Reason.FAILED, error, final=False)
+    return None

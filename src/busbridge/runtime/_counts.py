@@ -23,7 +23,7 @@ class Counts:
         self.released = 0
         """Given back unsettled: cancelled, or their session ended before they began."""
         self.discarded: Counter[str] = Counter()
-        """By rule: `not_handled`, `filtered`."""
+        """By rule: `not_handled`, `filtered`, and the names in `discard=` of handlers."""
         self.dead: Counter[str] = Counter()
         """By reason."""
 

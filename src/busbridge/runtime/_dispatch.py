@@ -6,12 +6,13 @@ once for each combination of their raw values and then looked up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from busbridge.contract import info_of
 from busbridge.envelope import names
 from busbridge.errors import InvalidMessage, NotHandled, UnknownContract, UnknownVersion
 from busbridge.runtime._event import event_of
+from busbridge.runtime._limit import limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract, Registry
     from busbridge.envelope import Event
     from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._declared import Rule
     from busbridge.runtime._handler import Call, Handler
     from busbridge.transport import Delivery
 
@@ -31,11 +33,15 @@ class Bound(NamedTuple):
     """A handler, ready to be called."""
 
     name: str
-    when: Callable[[Any], bool] | None
+    when: Rule | None
     call: Call
     fatal: tuple[type[Exception], ...]
     idempotency_key: str | None = None
     """The field that identifies a message; None: its id does."""
+    retry_on: tuple[type[Exception], ...] | None = None
+    """What is worth another attempt; None: all that is not fatal."""
+    discards: tuple[tuple[str, Rule], ...] = ()
+    """By name: messages that need not be handled any more."""
 
 
 class Choice(NamedTuple):
@@ -44,7 +50,7 @@ class Choice(NamedTuple):
     read: Callable[[bytes], Contract]
     handlers: tuple[Bound, ...]
     only: Bound | None
-    """The handler that takes every one of them, where the first of `handlers` is such a one."""
+    """The handler that takes every one of them and discards none, where the first of `handlers` is such a one."""
     structured: bool
     """The body is an envelope itself; the data is inside."""
 
@@ -60,13 +66,7 @@ class Dispatcher:
         self._registry = registry
         self._versions: dict[str, dict[int, list[Bound]]] = {}
         for handler in handlers:
-            bound = Bound(
-                f"{plan.name}/{handler.name}",
-                handler.when,
-                handler.bind(executor),
-                handler.fatal,
-                handler.idempotency_key,
-            )
+            bound = _bound(handler, plan, executor)
             for contract in handler.contracts:
                 info = info_of(contract)
                 self._versions.setdefault(info.name, {}).setdefault(info.version, []).append(bound)
@@ -117,12 +117,43 @@ class Dispatcher:
             raise UnknownVersion(event.type, None, sorted(versions))
         reader = self._registry.reader(event.type, event.version, event.readable_by, versions)
         handlers = tuple(versions[info_of(reader.contract).version])
-        return Choice(reader.read, handlers, handlers[0] if handlers[0].when is None else None, structured)
+        first = handlers[0]
+        only = first if first.when is None and not first.discards else None
+        return Choice(reader.read, handlers, only, structured)
+
+
+class Discarded(Exception):
+    """A rule holds for the message: it needs no handling. Inside this package only."""
+
+    def __init__(self, rule: str) -> None:
+        self.rule = rule
+        super().__init__(rule)
 
 
 def taker(choice: Choice, message: Contract) -> Bound | None:
-    """The first handler that takes the message. Raises what a `when` raises."""
+    """The first handler that takes the message. Raises Discarded, and what a `when` or a rule raises."""
     for bound in choice.handlers:
         if bound.when is None or bound.when(message):
+            discard(bound, message)
             return bound
     return None
+
+
+def discard(bound: Bound, message: Contract) -> None:
+    """Raises Discarded where a rule of the handler holds for the message, and what a rule raises."""
+    for name, holds in bound.discards:
+        if holds(message):
+            raise Discarded(name)
+
+
+def _bound(handler: Handler, plan: SubscriptionPlan, executor: Executor) -> Bound:
+    call, limit = handler.bind(executor), plan.retry.limit
+    return Bound(
+        name=f"{plan.name}/{handler.name}",
+        when=handler.when,
+        call=call if limit is None else limited(call, limit),
+        fatal=handler.fatal,
+        idempotency_key=handler.idempotency_key,
+        retry_on=handler.retry_on,
+        discards=handler.discards,
+    )

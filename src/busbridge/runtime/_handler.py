@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
+from busbridge.runtime._declared import check_apart, discard_rules, error_classes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from concurrent.futures import Executor
-    from typing import TypeAlias
 
-    Fatal: TypeAlias = type[Exception] | Iterable[type[Exception]]
-    """As `except` takes it."""
+    from busbridge.runtime._declared import Declared, Rule
 
     Call = Callable[[Any, Any], Awaitable[None]]
     """How the pipeline calls a handler, whatever its signature: (message, context)."""
@@ -32,10 +31,14 @@ class Handler:
     name: str
     """Unique in its subscription. The ids of what it publishes are derived from it (T6)."""
     contracts: tuple[type[Contract], ...]
-    when: Callable[[Any], bool] | None
+    when: Rule | None
     fatal: tuple[type[Exception], ...]
     takes_context: bool
     is_async: bool
+    retry_on: tuple[type[Exception], ...] | None = None
+    """What is worth another attempt; None: all that is not fatal."""
+    discards: tuple[tuple[str, Rule], ...] = ()
+    """By name: messages that need not be handled any more."""
     idempotency_key: str | None = None
     """The field of its contracts that identifies a message; None: its id does."""
 
@@ -56,28 +59,27 @@ class Handler:
         return _in_thread(function, executor, takes_context=self.takes_context)
 
 
-def make_handler(
-    function: Callable[..., object],
-    contracts: tuple[type[Contract], ...],
-    when: Callable[[Any], bool] | None,
-    fatal: Fatal,
-    name: str | None,
-    idempotency_key: str | None = None,
-) -> Handler:
+def make_handler(function: Callable[..., object], declared: Declared) -> Handler:
     """Checks a function's declaration. Raises HandlerError where it can't be a handler."""
+    who, contracts = _described(function), declared.contracts
     if not contracts:
-        raise HandlerError(f"{_described(function)} handles no contract: name at least one class in handles(...)")
+        raise HandlerError(f"{who} handles no contract: name at least one class in handles(...)")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise HandlerError(f"{_described(function)} has a `yield`: calling it would run nothing of it")
+        raise HandlerError(f"{who} has a `yield`: calling it would run nothing of it")
+    fatal = error_classes(declared.fatal, "fatal=", who)
+    retry_on = None if declared.retry_on is None else error_classes(declared.retry_on, "retry_on=", who)
+    check_apart(fatal, retry_on or (), who)
     return Handler(
         function=function,
-        name=name or str(getattr(function, "__name__", type(function).__name__)),
+        name=declared.name or str(getattr(function, "__name__", type(function).__name__)),
         contracts=contracts,
-        when=when,
-        fatal=_errors(fatal, function),
+        when=declared.when,
+        fatal=fatal,
         takes_context=_takes_context(function),
         is_async=_is_async(function),
-        idempotency_key=_field(idempotency_key, contracts, function),
+        retry_on=retry_on,
+        discards=discard_rules(declared.discard, who),
+        idempotency_key=_field(declared.idempotency_key, contracts, function),
     )
 
 
@@ -96,14 +98,6 @@ def _field(name: str | None, contracts: Iterable[type[Contract]], function: Call
         if name not in each.model_fields:
             raise HandlerError(f"idempotency_key= of {_described(function)} is {name!r}, no field of {each.__name__}")
     return name
-
-
-def _errors(fatal: Fatal, function: Callable[..., object]) -> tuple[type[Exception], ...]:
-    errors = (fatal,) if isinstance(fatal, type) else tuple(fatal)
-    for each in cast("tuple[object, ...]", errors):
-        if not (isinstance(each, type) and issubclass(each, Exception)):
-            raise HandlerError(f"fatal= of {_described(function)} has {each!r}, which is no class of exceptions")
-    return errors
 
 
 def _takes_context(function: Callable[..., object]) -> bool:

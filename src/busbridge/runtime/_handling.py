@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from busbridge.errors import (
     InvalidEnvelope,
@@ -17,7 +18,7 @@ from busbridge.retry import Reason, record_of, words_of
 from busbridge.routing import Others
 from busbridge.runtime._context import LiveContext, Surroundings
 from busbridge.runtime._counts import Counts
-from busbridge.runtime._dispatch import taker
+from busbridge.runtime._dispatch import Discarded, taker
 from busbridge.runtime._failure import UNREADABLE, Failure, failure_of
 from busbridge.runtime._outcomes import PublishError
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery
 
 _log = logging.getLogger("busbridge.handling")
+
+_LONGEST_WAIT: Final = 300.0
+"""Seconds that a delivery is kept waiting for its next attempt, at most: brokers don't wait for ever (T17)."""
+_LOOK: Final = 0.2
+"""Seconds between two looks whether it may still be kept."""
 
 
 @final
@@ -92,24 +98,39 @@ class Handling:
             if failure.final or attempt >= self._plan.attempts:
                 self._bury(delivery, failure, attempt)
                 return
-            if not delivery.session.taking:  # the next attempt is somebody else's
+            self._say(failure, attempt)
+            if not await self._wait(delivery, failure.after or 0.0):  # the next attempt is somebody else's
                 self.release(delivery, failure.error)
                 return
-            _log.warning(
-                "%s: attempt %d failed, trying again: %s: %s",
-                self._plan.group,
-                attempt,
-                type(failure.error).__qualname__,
-                words_of(failure.error),
-            )
             attempt += 1
             self.counts.repeated += 1
             message = choice.read(body)  # the handler may have changed what it was given
             failure = await self._attempt(choice, message, delivery, attempt)
 
+    def _say(self, failure: Failure, attempt: int) -> None:
+        _log.warning(
+            "%s: attempt %d failed, trying again%s: %s: %s",
+            self._plan.group,
+            attempt,
+            f" in {min(failure.after, _LONGEST_WAIT):g} s" if failure.after else "",
+            type(failure.error).__qualname__,
+            words_of(failure.error),
+        )
+
+    async def _wait(self, delivery: Delivery, seconds: float) -> bool:
+        """Keeps the delivery, and its lane, waiting; False where it may not be handled here any more."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + min(seconds, _LONGEST_WAIT)
+        while delivery.session.taking and (left := end - clock()) > 0:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(min(left, _LOOK))
+        return delivery.session.taking
+
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
         try:
             bound = choice.only or taker(choice, message)
+        except Discarded as found:
+            self._discard(delivery, found.rule)
+            return None
         except Exception as error:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
             return Failure(Reason.FAILED, error, final=False)
         if bound is None:
@@ -123,7 +144,7 @@ class Handling:
                 await self._traced(self._tracing, bound, message, context, delivery)
         except BaseException as error:  # noqa: BLE001 - `failure_of` lets through what is no failure
             self._publishing.abandon(context.outgoing, error)
-            return failure_of(error, bound.fatal)
+            return failure_of(error, bound)
         finally:
             context.ended = True
         if context.outgoing:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final, overload
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
+from busbridge.runtime._declared import Declared
 from busbridge.runtime._handler import check_contracts, make_handler
 from busbridge.runtime._resources import R
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from busbridge.runtime._context import Context
-    from busbridge.runtime._handler import Fatal, Handler
+    from busbridge.runtime._declared import Errors, Rule
+    from busbridge.runtime._handler import Handler
     from busbridge.runtime._resources import Lifespan
 
 C = TypeVar("C", bound=Contract)
@@ -111,7 +113,9 @@ class Subscription(Generic[R]):
         /,
         *,
         when: Callable[[C], bool] | None = ...,
-        fatal: Fatal = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Callable[[C], bool]] = ...,
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C, R]: ...
@@ -123,7 +127,9 @@ class Subscription(Generic[R]):
         /,
         *,
         when: Callable[[C1 | C2], bool] | None = ...,
-        fatal: Fatal = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Callable[[C1 | C2], bool]] = ...,
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2, R]: ...
@@ -136,7 +142,9 @@ class Subscription(Generic[R]):
         /,
         *,
         when: Callable[[C1 | C2 | C3], bool] | None = ...,
-        fatal: Fatal = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Callable[[C1 | C2 | C3], bool]] = ...,
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3, R]: ...
@@ -150,15 +158,19 @@ class Subscription(Generic[R]):
         /,
         *,
         when: Callable[[C1 | C2 | C3 | C4], bool] | None = ...,
-        fatal: Fatal = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Callable[[C1 | C2 | C3 | C4], bool]] = ...,
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3 | C4, R]: ...
     def handles(
         self,
         *contracts: type[Contract],
-        when: Callable[[Any], bool] | None = None,
-        fatal: Fatal = (),
+        when: Rule | None = None,
+        fatal: Errors = (),
+        retry_on: Errors | None = None,
+        discard: Mapping[str, Rule] = MappingProxyType({}),
         name: str | None = None,
         idempotency_key: str | None = None,
     ) -> HandlerDecorator[Any, R]:
@@ -169,14 +181,22 @@ class Subscription(Generic[R]):
         delivered again elsewhere, and the process ends after it.
 
         `when` filters by content: a message that no handler's `when` takes is discarded by the rule `filtered` and
-        counted. An error of a `fatal` class makes the message a dead letter at once; any other is tried again, as often
-        as the configuration says. `name` (default: the function's) is part of the ids of what the handler publishes, so
+        counted. `discard` has rules by name for messages that are not worth handling any more, `{"stale": is_stale}`:
+        asked before each attempt, in their order; a message that one holds for is accepted without a call of the
+        handler, and counted under the name.
+
+        An error of a `fatal` class makes the message a dead letter at once, and so does any that is not of a class in
+        `retry_on`, where that is given; others are tried again, as often as the configuration says. What `when` or a
+        rule raises is an attempt that failed. A handler may also raise `Retry` and `Reject`.
+
+        `name` (default: the function's) is part of the ids of what the handler publishes, so
         renaming it changes them. `idempotency_key` names the field of the contracts that tells whether a message
         is the same one, for producers that can't keep ids (default: the subscription's, else the message's id). Raises
         HandlerError where the function can't be a handler, or would never be reached.
         """
         check_contracts(contracts, f"subscription {self.name!r} handles")
-        return HandlerDecorator(self, contracts, when, fatal, name, idempotency_key or self.idempotency_key)
+        key = idempotency_key or self.idempotency_key
+        return HandlerDecorator(self, Declared(contracts, when, fatal, retry_on, discard, name, key))
 
     def add(self, handler: Handler) -> None:
         """Adds a handler. Raises HandlerError where its name is taken, or where it could never be reached."""
@@ -202,17 +222,9 @@ class Subscription(Generic[R]):
 class HandlerDecorator(Generic[C, R]):
     """What `handles` returns: takes the function, gives it back."""
 
-    def __init__(
-        self,
-        subscription: Subscription[R],
-        contracts: tuple[type[Contract], ...],
-        when: Callable[[Any], bool] | None,
-        fatal: Fatal,
-        name: str | None,
-        idempotency_key: str | None = None,
-    ) -> None:
+    def __init__(self, subscription: Subscription[R], declared: Declared) -> None:
         self._subscription = subscription
-        self._declared = (contracts, when, fatal, name, idempotency_key)
+        self._declared = declared
 
     @overload
     def __call__(self, function: Callable[[C], Awaitable[None]], /) -> Callable[[C], Awaitable[None]]: ...
@@ -225,5 +237,5 @@ class HandlerDecorator(Generic[C, R]):
     @overload
     def __call__(self, function: Callable[[C, Context[R]], None], /) -> Callable[[C, Context[R]], None]: ...
     def __call__(self, function: Callable[..., object], /) -> Callable[..., object]:
-        self._subscription.add(make_handler(function, *self._declared))
+        self._subscription.add(make_handler(function, self._declared))
         return function

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from busbridge.contract import Contract
     from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
-    from busbridge.runtime._service import Service
+    from busbridge.runtime._service import Service, Subscription
     from busbridge.runtime._transports import Transports
 
 
@@ -135,7 +135,8 @@ def _route_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
 
 def _subscription_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
     path, locate = _path(service), reading.config.locate
-    written = dict.fromkeys([*_declared(service, reading.config), *reading.unread.names(path)])
+    declared = _declared(service, reading.config)
+    written = dict.fromkeys([*declared, *reading.unread.names(path)])
     unused = [each for each in written if each not in service.subscriptions]
     for name in missing_subscriptions(service, reading):
         hint = _near(name, unused) or f"add:  {name}: {{from: DESTINATION}}"
@@ -145,10 +146,25 @@ def _subscription_faults(service: Service[Any], reading: Reading) -> Iterator[Fa
         if not subscription.handlers:
             problem = f"subscription {name!r} of service {service.name!r} has no handler"
             yield Fault(problem, locate((*path, name)))
+        yield from _limit_faults(subscription, declared, reading.config)
     for name in unused:
         hint = _near(name, service.subscriptions) or "its messages would pile up: remove it, or write its handler"
         problem = f"the configuration has a subscription {name!r}, the code of service {service.name!r} has not"
         yield Fault(problem, locate((*path, name)), hint)
+
+
+def _limit_faults(
+    subscription: Subscription[Any], declared: Mapping[str, SubscriptionPlan], config: Config
+) -> Iterator[Fault]:
+    """A thread can't be cancelled: its attempt would go on beside the next one."""
+    plan = declared.get(subscription.name)
+    if plan is None or plan.retry.limit is None:
+        return
+    where = config.locate(("services", plan.service, "subscriptions", plan.name, "retry", "limit"))
+    for handler in subscription.handlers:
+        if not handler.is_async:
+            problem = f"handler {handler.name!r} ({handler.place}) is a plain function, which can't be cancelled"
+            yield Fault(problem, where, "make it `async def`, or leave the limit out")
 
 
 def _near(name: str, known: Iterable[str]) -> str | None:

@@ -37,6 +37,11 @@ _log = logging.getLogger("busbridge.store")
 _RELAYED_WITHIN: Final = 5.0
 """Seconds that the relay has for what is left when the bus closes: it is safe in the outbox, so no grace is needed."""
 
+_POLL: Final = 1.0
+"""Seconds between two looks for timers that another process has left."""
+_RARE_POLL: Final = 5.0
+"""The same, where only a handler that raises Retry sets any."""
+
 _CLEANED_EVERY: Final = (300.0, 900.0)
 """Seconds between two cleanings of the inbox, jittered: several processes need not meet."""
 
@@ -96,7 +101,7 @@ class Storing:
     ) -> Worker:
         """A subscription at work whose effects happen once."""
         counts = Counts()
-        timers = self._timers(plan, dispatcher.places) if plan.retry.delayed else None
+        timers = None if plan.ordered else self._timers(plan, dispatcher.places)
         effects = Effects(
             self.store,
             plan,
@@ -112,7 +117,8 @@ class Storing:
         return Worker(plan, sources, lanes, counts, effects.finish)
 
     def _timers(self, plan: SubscriptionPlan, places: Iterable[str]) -> TimerSource:
-        return TimerSource(self.store, plan, places, buried=self.relay.poke)
+        poll = _POLL if plan.retry.delayed else _RARE_POLL
+        return TimerSource(self.store, plan, places, poll=poll, buried=self.relay.poke)
 
     def _places(self, config: Config, senders: Mapping[str, Sender]) -> Iterator[Destination]:
         """Where what is in the outbox may go: any destination within reach, and the dead letters of subscriptions."""

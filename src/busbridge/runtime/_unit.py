@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from busbridge.errors import BusbridgeError
 from busbridge.outbox import Action, decide, to_dead_letter, to_outbox, to_timer
 from busbridge.retry import Reason, delay, record_of
+from busbridge.runtime._dispatch import Discarded
 from busbridge.runtime._failure import Failure
 from busbridge.runtime._work import Ended, Fate
 from busbridge.store import InboxRow, InboxState
@@ -90,7 +91,12 @@ class Unit:
         return decide(row, work.arrival)
 
     async def _handle(self, work: Work, decision: Decision) -> None:
-        made = await self._attempts.make(work, decision.ended, self._transaction, bare=self._bare)
+        try:
+            made = await self._attempts.make(work, decision.ended, self._transaction, bare=self._bare)
+        except Discarded as found:
+            self._know(work, InboxState.HANDLED, decision.ended, decision.crashes)
+            self._end(work, Ended(work.delivery, Fate.DISCARDED, rule=found.rule))
+            return
         if made.cut:
             self.release(work)
         elif made.failure is None:
@@ -101,16 +107,21 @@ class Unit:
         elif made.failure.final or made.ended >= self._plan.retry.attempts:
             self._die(work, made.failure, made.ended, decision.crashes)
         else:
-            await self._put_off(work, made, decision.crashes)
+            await self._put_off(work, made, made.failure, decision.crashes)
 
-    async def _put_off(self, work: Work, made: Attempted, crashes: int) -> None:
+    def _delay(self, ended: int, failure: Failure) -> float:
+        if failure.after is not None:
+            return failure.after
         retry = self._plan.retry
-        seconds = delay(retry, made.ended - retry.immediate + 1, self._between)
+        return delay(retry, ended - retry.immediate + 1, self._between)
+
+    async def _put_off(self, work: Work, made: Attempted, failure: Failure, crashes: int) -> None:
+        seconds = self._delay(made.ended, failure)
         due = await self._transaction.now() + seconds
         self._timers.append(to_timer(work.delivery, work.identity.place, due, made.ended))
         self.delays.append(seconds)
         self._know(work, InboxState.SCHEDULED, made.ended, crashes)
-        self._end(work, Ended(work.delivery, Fate.SCHEDULED, made.ended, made.failure))
+        self._end(work, Ended(work.delivery, Fate.SCHEDULED, made.ended, failure))
 
     def _die(self, work: Work, failure: Failure, attempts: int, crashes: int) -> None:
         self._know(work, InboxState.DEAD, attempts, crashes)
