@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import django
@@ -164,3 +165,16 @@ class Transactions:
     def test_something_else_than_a_transaction_is_refused_in_words(self, site):
         with site.bus() as bus, pytest.raises(TypeError, match="Django's connection"):
             bus.outbox("default")
+
+    def test_what_is_scheduled_waits_by_the_databases_clock_once_it_is_committed(self, site):
+        with site.bus() as bus:
+            with pytest.raises(ZeroDivisionError), transaction.atomic():
+                with bus.outbox(connection) as tx:
+                    tx.publish(Placed(order_id="1"), delay=3600)
+                raise ZeroDivisionError
+            with transaction.atomic(), bus.outbox(connection) as tx:
+                message_id = tx.publish(Placed(order_id="2"), delay=3600)
+            (found,) = bus.scheduled()
+            assert found.id == message_id
+            assert 3500 < (found.due - datetime.now(UTC)).total_seconds() <= 3610
+            assert bus.cancel(message_id)

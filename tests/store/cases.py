@@ -471,6 +471,46 @@ class Timers:
             assert await transaction.drop_timers(["a"]) == 0
             assert await transaction.drop_timers([]) == 0
 
+    @in_loop
+    async def test_what_is_taken_is_due_gone_and_in_the_order_of_its_time(self, new_store):
+        async with opened(new_store()) as store, store.transaction() as transaction:
+            now = await transaction.now()
+            due = [timer("b", now - 1), timer("c", now - 2), timer("a", now - 1)]
+            await transaction.put_timers([*due, timer("d", now + 3600), timer("e", now, "shop.orders/other")])
+            assert [each.id for each in await transaction.take_timers(PLACE, 2)] == ["c", "a"]
+            assert await transaction.take_timers(PLACE, 2) == due[:1]
+            assert await transaction.take_timers(PLACE, 2) == []
+            assert await transaction.next_due(PLACE) == pytest.approx(now + 3600)
+            assert await transaction.next_due("shop.orders/nobody") is None
+
+    @in_loop
+    async def test_timers_are_listed_counted_and_brought_forward_by_service(self, new_store):
+        async with opened(new_store(), new_store("other")) as (store, other):
+            for each in (store, other):
+                async with each.transaction() as transaction:
+                    now = await transaction.now()
+                    ids = [f"{each.service} {number}" for number in range(3)]
+                    await transaction.put_timers([timer(name, now + 3600) for name in ids])
+            assert [each.id for each in await store.timers(2)] == ["shop 0", "shop 1"]
+            assert await store.timers(9, "shop.orders/nobody") == []
+            ((place, waiting, earliest),) = await store.waiting_timers()
+            assert (place, waiting, earliest) == (PLACE, 3, pytest.approx(now + 3600, abs=10))
+            await store.advance_timers(3600)
+            taken = await store.claim_timers([PLACE], "me", 9, 60)
+            assert sorted(each.id for each in taken) == ["shop 0", "shop 1", "shop 2"]
+
+    @in_loop
+    async def test_a_users_own_connection_puts_timers_by_the_databases_clock(self, new_store):
+        async with opened(new_store()) as store:
+            for body in (b"old", b"new"):
+                async with store.transaction() as transaction:
+                    connection = transaction.connection
+                    rows = lambda now, body=body: [timer("a", now + 60)._replace(body=body)]  # noqa: E731
+                    await connection.run_sync(store.insert_timers, rows)
+                    now = await transaction.now()
+            (found,) = await store.timers(9)
+            assert (found.body, found.due) == (b"new", pytest.approx(now + 60, abs=10))
+
 
 class Schemas:
     @in_loop

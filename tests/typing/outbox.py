@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from busbridge import Contract
@@ -24,6 +25,9 @@ async def in_a_transaction(bus: Bus[None], session: AsyncSession) -> None:
     async with bus.transaction() as tx:
         connection: AsyncConnection = tx.connection
         own: AsyncSession = tx.session
+        later: str = tx.publish(Placed(order_id="2"), delay=timedelta(hours=1))
+        cancelled: bool = await tx.cancel(later)
+        tx.publish(Placed(order_id=f"{cancelled}"), delay="1h")  # type: ignore[arg-type]
         message_id: str = tx.publish(Placed(order_id="1"), headers={"tenant": "north"})
         await tx.publish(Placed(order_id=message_id))  # type: ignore[misc]
         tx.publish({"order_id": "1"})  # type: ignore[arg-type]

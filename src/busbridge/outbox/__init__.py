@@ -7,7 +7,16 @@ from busbridge.outbox._decide import CRASHES, Action, Arrival, Decision, decide
 from busbridge.outbox._flight import Exit, Sends
 from busbridge.outbox._outage import Outage
 from busbridge.outbox._relay import Relay
+from busbridge.outbox._releasing import Releasing
 from busbridge.outbox._rows import Outgoing, dead_letter_place, to_dead_letter, to_outbox, to_timer
+from busbridge.outbox._scheduled import (
+    Moment,
+    moment,
+    scheduled_id,
+    scheduled_place,
+    scheduled_what,
+    to_scheduled,
+)
 from busbridge.outbox._seams import reached
 from busbridge.outbox._table import decision_table
 from busbridge.outbox._timers import TimerDelivery, TimerSource
@@ -18,17 +27,24 @@ __all__ = [
     "Arrival",
     "Decision",
     "Exit",
+    "Moment",
     "Outage",
     "Outgoing",
     "Relay",
+    "Releasing",
     "Sends",
     "TimerDelivery",
     "TimerSource",
     "dead_letter_place",
     "decide",
     "decision_table",
+    "moment",
     "reached",
+    "scheduled_id",
+    "scheduled_place",
+    "scheduled_what",
     "to_dead_letter",
     "to_outbox",
+    "to_scheduled",
     "to_timer",
 ]

@@ -84,15 +84,13 @@ def _outgoing_row(message_id: str, entry: Entry) -> OutboxRow:
 
 
 def _row(message_id: str, destination: str, entry: Entry) -> OutboxRow:
-    key = key_text(entry.key)
+    key, headers = key_text(entry.key), headers_text(entry.headers)
+    return outbox_row(message_id, destination, entry.routing_key, key, headers, entry.body or b"")
+
+
+def outbox_row(
+    message_id: str, destination: str, routing_key: str, key: str | None, headers: str, body: bytes
+) -> OutboxRow:
+    """A row that is to be inserted, of texts as the database keeps them."""
     slot = random.randrange(SLOTS) if key is None else crc32(f"{destination}\n{key}".encode()) % SLOTS  # noqa: S311
-    return OutboxRow(
-        _NOT_INSERTED,
-        slot,
-        message_id,
-        destination,
-        entry.routing_key,
-        key,
-        headers_text(entry.headers),
-        entry.body or b"",
-    )
+    return OutboxRow(_NOT_INSERTED, slot, message_id, destination, routing_key, key, headers, body)

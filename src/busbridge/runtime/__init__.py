@@ -12,6 +12,7 @@ from busbridge.runtime._prepared import Prepared
 from busbridge.runtime._read import StreamMessage, StreamReader
 from busbridge.runtime._removal import remove
 from busbridge.runtime._resources import Lifespan
+from busbridge.runtime._scheduled import Scheduled
 from busbridge.runtime._serve import serve
 from busbridge.runtime._service import Service, Subscription
 from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
@@ -31,6 +32,7 @@ __all__ = [
     "Observer",
     "Prepared",
     "PublishError",
+    "Scheduled",
     "Service",
     "StreamMessage",
     "StreamReader",

@@ -15,6 +15,7 @@ from busbridge.runtime._portal import Portal
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Self
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._django import DjangoConnection
     from busbridge.runtime._outcomes import PublishError
     from busbridge.runtime._read import C, OnInvalid, Start, StreamMessage, StreamReader
+    from busbridge.runtime._scheduled import Scheduled
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
     from busbridge.transport import Until
@@ -63,12 +65,26 @@ class BlockingBus:
         message_id: str | None = None,
         correlation_id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
     ) -> str:
         """As `Bus.publish`."""
         portal = self._opened()
         return portal.call(
-            portal.bus.publish(message, message_id=message_id, correlation_id=correlation_id, headers=headers)
+            portal.bus.publish(
+                message, message_id=message_id, correlation_id=correlation_id, headers=headers, delay=delay, at=at
+            )
         )
+
+    def cancel(self, message_id: str) -> bool:
+        """As `Bus.cancel`."""
+        portal = self._opened()
+        return portal.call(portal.bus.cancel(message_id))
+
+    def scheduled(self, *, limit: int = 1000) -> list[Scheduled]:
+        """As `Bus.scheduled`."""
+        portal = self._opened()
+        return portal.call(portal.bus.scheduled(limit=limit))
 
     def publish_many(
         self,

@@ -26,8 +26,9 @@ from busbridge.runtime._worker import Worker
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Self
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._outcomes import Undelivered
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
+    from busbridge.runtime._scheduled import Scheduled
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.runtime._transaction import BusTransaction
@@ -131,7 +133,7 @@ class Bus(Generic[R]):
         senders = self._senders(stack, config, transports)
         self._publishing = self._publishing_through(config, transports, senders, tracing)
         if self._storing is not None:
-            self._storing.start(stack, config, senders, self._publishing)
+            self._storing.start(stack, config, senders, self._publishing, self._observer)
         if self._consume:
             await self._subscribe(stack, config, transports, resources, tracing)
 
@@ -231,6 +233,8 @@ class Bus(Generic[R]):
         message_id: str | None = None,
         correlation_id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
     ) -> str:
         """Publishes to every destination of the message's route; returns its id once all have confirmed.
 
@@ -238,7 +242,20 @@ class Bus(Generic[R]):
         configured timeout. Raises PublishError for what was refused or is unknown; before anything is sent
         UndeclaredContract, ClosedError, pydantic's error where the message does not fit its contract, InvalidMessage
         for an empty key and InvalidEnvelope for a reserved header name. Cancelling it does not take the message back.
+
+        `delay`, in seconds or as a timedelta, or `at`, a time with its offset from UTC: it is published later, by the
+        clock of the store's database, as soon as a process of the service runs then; returns once it is in the store.
+        Then `cancel` takes it back, and publishing under the same `message_id` moves it. Raises ConfigurationError
+        where the service has no store, ValueError for what is no such time, and as `transaction` does.
         """
+        if delay is not None or at is not None:
+            outbox = self._open_outbox()
+            with outbox.collect().block() as later:
+                chosen = later.publish(
+                    message, message_id=message_id, correlation_id=correlation_id, headers=headers, delay=delay, at=at
+                )
+                await outbox.commit(later)
+            return chosen
         publishing = self._open_publishing()
         prepared = publishing.prepare(message, message_id=message_id, correlation_id=correlation_id, headers=headers)
         failures = await publishing.send((prepared,))
@@ -273,6 +290,17 @@ class Bus(Generic[R]):
         if failures:
             raise PublishError(failures, failed)
         return ids
+
+    async def cancel(self, message_id: str) -> bool:
+        """Takes back a message that this service was to publish later: it is not published any more.
+
+        False: it was published or taken back before, or never was. Raises as `transaction` does.
+        """
+        return await self._open_outbox().cancel(message_id)
+
+    async def scheduled(self, *, limit: int = 1000) -> list[Scheduled]:
+        """Up to `limit` messages that this service publishes later, the next one first. Raises as `transaction`."""
+        return await self._open_outbox().scheduled(limit)
 
     async def resend(self, error: PublishError) -> None:
         """Sends what `error` lists again, with the same ids, to the destinations that had not confirmed it.
@@ -341,9 +369,9 @@ class Bus(Generic[R]):
 
     async def serve(self) -> None:
         """Waits until it is cancelled. Raises what stopped a subscription, or the relay, if one can't go on."""
-        watched = [each.failed for each in self._workers.values()]
+        watched: list[Callable[[], Coroutine[Any, Any, None]]] = [each.failed for each in self._workers.values()]
         if self._storing is not None:
-            watched.append(self._storing.relay.failed)
+            watched.extend(self._storing.watched)
         if not watched:
             await asyncio.get_running_loop().create_future()
         failures = [asyncio.ensure_future(failed()) for failed in watched]
@@ -391,3 +419,9 @@ class Bus(Generic[R]):
 def outbox_of(bus: Bus[Any]) -> Outbox:
     """The way into the outbox of an open bus, for what stands in front of one. Raises as `Bus.transaction`."""
     return bus._open_outbox()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+
+
+async def advance(bus: Bus[Any], seconds: float) -> None:
+    """Has all that waits among the timers of a bus's store come `seconds` sooner; nothing without a store."""
+    if (storing := bus._storing) is not None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+        await storing.advance(seconds)

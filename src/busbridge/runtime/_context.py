@@ -13,7 +13,8 @@ from busbridge.runtime._identity import identity_of
 from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -111,14 +112,34 @@ class Context(ABC, Generic[R]):
         """
 
     @abstractmethod
-    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self,
+        message: Contract,
+        *,
+        headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
+    ) -> str:
         """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
 
         A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
         delivery is settled; where the service has a store, committed with the handler's effects and sent after that.
-        Never sent if it raised. Raises UndeclaredContract, InvalidEnvelope for a reserved header
-        name, InvalidMessage for an empty key, pydantic's error where the message does not fit its contract, and
-        ClosedError once the handler has returned, when it could not go out any more.
+        Never sent if it raised.
+
+        `delay`, in seconds or as a timedelta, or `at`, a time with its offset from UTC, have it published later, by the
+        clock of the store's database: HandlerError where the service has none, ValueError for what is no such time.
+
+        Raises UndeclaredContract, InvalidEnvelope for a reserved header name, InvalidMessage for an empty key,
+        pydantic's error where the message does not fit its contract, and ClosedError once the handler has returned,
+        when it could not go out any more.
+        """
+
+    @abstractmethod
+    async def cancel(self, message_id: str) -> bool:
+        """Takes back a message that this service was to publish later, if the handler succeeds.
+
+        False: it was published or taken back before, or never was. For `async def` handlers. Raises HandlerError where
+        the service has no store, ClosedError once the handler has returned.
         """
 
 
@@ -213,8 +234,16 @@ class LiveContext(Context[R]):
         if self.ended:
             raise ClosedError(f"the context of {self._bound.name!r}, which has returned,")
 
-    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self,
+        message: Contract,
+        *,
+        headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
+    ) -> str:
         self._check_running()
+        later = None if delay is None and at is None else self._postponing(delay, at)
         prepared = self._surroundings.publishing.prepare(
             message,
             message_id=derived_id(self.source, self.message_id, self._bound.name, len(self.outgoing)),
@@ -223,5 +252,11 @@ class LiveContext(Context[R]):
             headers=headers,
             cause=self._delivery.headers,
         )
-        self.outgoing.append(prepared)
+        self.outgoing.append(prepared if later is None else later(prepared))
         return prepared.id
+
+    def _postponing(self, delay: timedelta | float | None, at: datetime | None) -> Callable[[Prepared], Prepared]:  # noqa: ARG002 - where there is a store
+        raise self._without_store("timers to publish later")
+
+    async def cancel(self, message_id: str) -> bool:  # noqa: ARG002 - where there is a store
+        raise self._without_store("timers to publish later")

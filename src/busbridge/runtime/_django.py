@@ -70,10 +70,12 @@ class DjangoTransactions:
 
     def _insert(self, connection: DjangoConnection, collected: Collected) -> None:
         rows = collected.rows()
-        if not rows:
+        if not rows and not collected.postpones:
             return
         with connection.cursor() as cursor:
             self._store.insert_outbox_by(cursor, rows)
+            if collected.postpones:
+                self._store.insert_timers_by(cursor, collected.timers)
         connection.on_commit(partial(self._committed, collected))
 
 

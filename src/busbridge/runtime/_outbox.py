@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from busbridge.outbox import scheduled_id, scheduled_place, scheduled_what
 from busbridge.runtime._collected import Collected
 from busbridge.runtime._django import DjangoConnection, DjangoTransactions
 from busbridge.runtime._own_session import OwnSessions
+from busbridge.runtime._scheduled import Scheduled
 from busbridge.runtime._transaction import transaction
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from busbridge.outbox import Relay
     from busbridge.runtime._publishing import Publishing
     from busbridge.runtime._transaction import BusTransaction
-    from busbridge.store import Store
+    from busbridge.store import Store, TimerRow
 
 
 @final
@@ -63,8 +66,18 @@ class Outbox:
     async def commit(self, collected: Collected) -> None:
         """Commits what was collected, in a transaction of its own."""
         async with self._store.transaction() as inner:
-            await inner.put_outbox(collected.rows())
+            await collected.write(inner)
         self._sent(collected)
+
+    async def cancel(self, message_id: str) -> bool:
+        """See `Bus.cancel`."""
+        async with self._store.transaction() as inner:
+            return await inner.drop_timers([scheduled_id(self._store.service, message_id)]) > 0
+
+    async def scheduled(self, limit: int) -> list[Scheduled]:
+        """See `Bus.scheduled`."""
+        rows = await self._store.timers(limit, scheduled_place(self._store.service))
+        return [_scheduled(row) for row in rows]
 
     def _sent(self, collected: Collected) -> None:
         collected.committed()
@@ -77,6 +90,11 @@ class Outbox:
         else:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._sent, collected)
+
+
+def _scheduled(row: TimerRow) -> Scheduled:
+    message_id, contract, destinations = scheduled_what(row)
+    return Scheduled(message_id, datetime.fromtimestamp(row.due, UTC), contract, destinations)
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

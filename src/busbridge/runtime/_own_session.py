@@ -68,13 +68,16 @@ class OwnSessions:
 
     def _insert(self, session: Session, collected: Collected) -> None:
         session.flush()
-        if rows := collected.rows():
-            self._write(session.connection(), rows)
+        rows = collected.rows()
+        if rows or collected.postpones:
+            self._write(session.connection(), rows, collected)
             self._watched(session).append(_Inserted(collected, frozenset(_transactions(session))))
 
-    def _write(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
+    def _write(self, connection: Connection, rows: Sequence[OutboxRow], collected: Collected) -> None:
         try:
             self._store.insert_outbox(connection, rows)
+            if collected.postpones:
+                self._store.insert_timers(connection, collected.timers)
         except Exception as error:
             ours = self._store.told(error)
             if ours is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
@@ -18,13 +18,16 @@ class Prepared:
     would be visited by the garbage collector again and again, which costs as much as half of all else.
     """
 
-    __slots__ = ("_body", "_contract", "entries", "id", "spans")
+    __slots__ = ("body", "contract", "entries", "id", "spans")
+
+    postponed: ClassVar[bool] = False
+    """Whether a timer keeps it, and there is nothing to send yet."""
 
     def __init__(
         self, contract: type[Contract], body: bytes, message_id: str, entries: list[tuple[Sender, Entry]]
     ) -> None:
-        self._contract = contract
-        self._body = body
+        self.contract = contract
+        self.body = body
         self.id = message_id
         self.entries = entries
         self.spans: dict[str, PublishSpan] | None = None
@@ -33,8 +36,8 @@ class Prepared:
     @property
     def message(self) -> Contract:
         """The message, read from what is sent. pydantic's error where the contract does not read what it wrote."""
-        return self._contract.model_validate_json(self._body)
+        return self.contract.model_validate_json(self.body)
 
     def only(self, entries: list[tuple[Sender, Entry]]) -> Prepared:
         """The same message with these entries alone."""
-        return Prepared(self._contract, self._body, self.id, entries)
+        return Prepared(self.contract, self.body, self.id, entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, cast, final
 
 from busbridge.contract import Writer
 from busbridge.envelope import Encoder, check_headers, new_id, timestamp
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.routing import Config, Destination
     from busbridge.runtime._observer import Observer
+    from busbridge.runtime._postponed import Postponed, Postponing
     from busbridge.runtime._sender import Sender
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Headers, Outcome
@@ -65,7 +66,9 @@ class Publishing:
         tracing: Tracing | None,
         observer: Observer | None,
     ) -> None:
-        self._service = service
+        self.service = service
+        self.postponing: Postponing | None = None
+        """Where the service has a store."""
         self._tracing = tracing
         self._observer = observer
         self._exits = {each: _exit(each, service, config, senders, prefixes) for each in contracts}
@@ -132,10 +135,13 @@ class Publishing:
                 span.end(error)
 
     def committed(self, prepared: Sequence[Prepared]) -> None:
-        """It is in the outbox, committed: from here on it is the relay's to publish."""
+        """It is in the outbox or among the timers, committed: from here on it is the relay's to publish."""
         for each in prepared:
             for span in (each.spans or {}).values():
                 span.end(None)
+        if self.postponing is not None and (later := [each for each in prepared if each.postponed]):
+            self.postponing.committed(cast("list[Postponed]", later))
+            prepared = [each for each in prepared if not each.postponed]
         if self._observer is not None:
             self._observer.publishing(prepared)
 
@@ -162,7 +168,7 @@ class Publishing:
             if any(_is_final(each) for each in failures):
                 raise PublishError(failures, prepared)
             _log.warning(
-                "%s: what a handler published is not confirmed, trying again: %s", self._service, failures[0].error
+                "%s: what a handler published is not confirmed, trying again: %s", self.service, failures[0].error
             )
             prepared = missing(prepared, failures)
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter
@@ -181,7 +187,7 @@ class Publishing:
         def name(contract: type[Contract]) -> str:
             return contract.__contract__.ref if contract.__contract__ else contract.__name__
 
-        return UndeclaredContract(self._service, name(type(message)), [name(each) for each in self._exits])
+        return UndeclaredContract(self.service, name(type(message)), [name(each) for each in self._exits])
 
 
 @final

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from busbridge.outbox import moment, scheduled_id
 from busbridge.runtime._context import LiveContext
 from busbridge.runtime._joined import JoinedConnection, JoinedSession
+from busbridge.runtime._postponed import Postponed, revoked
 from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     from busbridge.contract import Contract
     from busbridge.runtime._context import Surroundings
+    from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._work import Work
     from busbridge.store import Transaction
 
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 class StoreContext(LiveContext[R]):
     """Gives the handler its part of the transaction when it first asks for it."""
 
-    __slots__ = ("_connection", "_identity", "_session", "_transaction")
+    __slots__ = ("_connection", "_identity", "_later", "_session", "_transaction")
 
     def __init__(
         self, surroundings: Surroundings, work: Work, message: Contract, attempt: int, transaction: Transaction
@@ -32,6 +38,7 @@ class StoreContext(LiveContext[R]):
         self._transaction = transaction
         self._connection: JoinedConnection | None = None
         self._session: JoinedSession | None = None
+        self._later: list[Postponed] | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -51,10 +58,31 @@ class StoreContext(LiveContext[R]):
             self._session = JoinedSession(self._transaction.connection)
         return self._session
 
+    def _postponing(self, delay: timedelta | float | None, at: datetime | None) -> Callable[[Prepared], Prepared]:
+        when = moment(delay, at)
+
+        def postponed(prepared: Prepared) -> Prepared:
+            self._later = self._later or []
+            self._later.append(Postponed(prepared, when))
+            return self._later[-1]
+
+        return postponed
+
+    async def cancel(self, message_id: str) -> bool:
+        self._check_running()
+        if revoked(self._later or (), message_id):
+            return True
+        timer = scheduled_id(self._surroundings.plan.service, message_id)
+        return await self._transaction.drop_timers([timer]) > 0
+
     async def keep(self) -> None:
-        """The handler has returned: what its session holds is written."""
+        """The handler has returned: what its session holds is written, and what it publishes later."""
         if self._session is not None:
             await self._session.keep()
+        if self._later is not None:
+            now = await self._transaction.now()
+            service = self._surroundings.plan.service
+            await self._transaction.put_timers([each.timer(service, now) for each in self._later if not each.revoked])
 
     async def drop(self) -> None:
         """The handler has failed: what its session holds is forgotten."""

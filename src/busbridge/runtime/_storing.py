@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, final
 
 from busbridge.errors import StoreError
-from busbridge.outbox import Exit, Relay, TimerSource, dead_letter_place
+from busbridge.outbox import Exit, Relay, Releasing, TimerSource, dead_letter_place
 from busbridge.runtime._attempts import Attempts
 from busbridge.runtime._counts import Counts
 from busbridge.runtime._effects import Effects
@@ -17,11 +17,12 @@ from busbridge.runtime._endings import Endings
 from busbridge.runtime._intake import Intake
 from busbridge.runtime._lanes import Lanes, Together
 from busbridge.runtime._outbox import Outbox
+from busbridge.runtime._postponed import Postponing
 from busbridge.runtime._worker import Worker
 from busbridge.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from contextlib import AsyncExitStack
 
     from busbridge.routing import Config, Destination, StorePlan, SubscriptionPlan
@@ -55,6 +56,8 @@ class Storing:
         self._plan = plan
         self._relay: Relay | None = None
         self._outbox: Outbox | None = None
+        self._releasing: Releasing | None = None
+        self._waking: list[TimerSource] = []
 
     @classmethod
     async def opened(cls, stack: AsyncExitStack, service: str, plan: StorePlan) -> Storing:
@@ -71,22 +74,43 @@ class Storing:
         return self._relay
 
     @property
+    def watched(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What to wait for in order to hear that it can't go on."""
+        return [each.failed for each in (self._relay, self._releasing) if each is not None]
+
+    @property
     def outbox(self) -> Outbox:
         """The way into the outbox outside of handlers, once it was started."""
         assert self._outbox is not None
         return self._outbox
 
     def start(
-        self, stack: AsyncExitStack, config: Config, senders: Mapping[str, Sender], publishing: Publishing
+        self,
+        stack: AsyncExitStack,
+        config: Config,
+        senders: Mapping[str, Sender],
+        publishing: Publishing,
+        observer: Observer | None,
     ) -> None:
-        """Starts to publish what is in the outbox, and to clean the inbox."""
+        """Starts to publish what is in the outbox, now or when it is due, and to clean the inbox."""
         exits = {each.name: Exit(senders[each.transport], each) for each in self._places(config, senders)}
         self._relay = Relay(self.store, exits)
         self._relay.start()
         self._outbox = Outbox(self.store, self._relay, publishing)
         stack.push_async_callback(self._relay.stop, _RELAYED_WITHIN)
+        self._releasing = self._start_releasing(publishing, observer)
+        stack.push_async_callback(self._releasing.stop)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
+
+    def _start_releasing(self, publishing: Publishing, observer: Observer | None) -> Releasing:
+        def announce(message_ids: Iterable[str]) -> None:
+            postponing.announce(message_ids)
+
+        releasing = Releasing(self.store, self.relay.poke, announce)
+        publishing.postponing = postponing = Postponing(releasing, observer)
+        releasing.start()
+        return releasing
 
     def work(
         self,
@@ -118,7 +142,17 @@ class Storing:
 
     def _timers(self, plan: SubscriptionPlan, places: Iterable[str]) -> TimerSource:
         poll = _POLL if plan.retry.delayed else _RARE_POLL
-        return TimerSource(self.store, plan, places, poll=poll, buried=self.relay.poke)
+        timers = TimerSource(self.store, plan, places, poll=poll, buried=self.relay.poke)
+        self._waking.append(timers)
+        return timers
+
+    async def advance(self, seconds: float) -> None:
+        """Has all that waits among the timers come `seconds` sooner: for tests. Raises StoreError."""
+        await self.store.advance_timers(seconds)
+        if self._releasing is not None:
+            await self._releasing.look()
+        for each in self._waking:
+            each.expect(0)
 
     def _places(self, config: Config, senders: Mapping[str, Sender]) -> Iterator[Destination]:
         """Where what is in the outbox may go: any destination within reach, and the dead letters of subscriptions."""

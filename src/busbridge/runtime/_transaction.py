@@ -10,6 +10,7 @@ from busbridge.runtime._joined import JoinedConnection, JoinedSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
+    from datetime import datetime, timedelta
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -35,12 +36,24 @@ class BusTransaction:
         message_id: str | None = None,
         correlation_id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
     ) -> str:
         """Collects a message to publish; returns its id, which it keeps however often it is sent.
 
-        A plain call. Raises what `Bus.publish` raises before anything is sent, and ClosedError after the block.
+        A plain call. `delay` and `at` as `Bus.publish` takes them. Raises what that raises before anything is sent, and
+        ClosedError after the block.
         """
-        return self._collected.publish(message, message_id=message_id, correlation_id=correlation_id, headers=headers)
+        return self._collected.publish(
+            message, message_id=message_id, correlation_id=correlation_id, headers=headers, delay=delay, at=at
+        )
+
+    async def cancel(self, message_id: str) -> bool:
+        """Takes back a message that was to be published later, if the block ends well. As `Bus.cancel`."""
+        opened = self._opened()
+        if self._collected.revoke(message_id):
+            return True
+        return await opened.drop_timers([self._collected.timer_id(message_id)]) > 0
 
     @property
     def connection(self) -> AsyncConnection:
@@ -62,7 +75,7 @@ class BusTransaction:
         """The block has ended well: what its session holds is written, then what it published."""
         if self._session is not None:
             await self._session.keep()
-        await self._opened().put_outbox(self._collected.rows())
+        await self._collected.write(self._opened())
 
     async def drop(self) -> None:
         """The block has raised: what its session holds is forgotten."""

@@ -5,7 +5,7 @@ It knows SQL and no messages.
 
 from busbridge.store._migrations import SchemaState
 from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
-from busbridge.store._statements import Waiting
+from busbridge.store._statements import Waiting, WaitingTimers
 from busbridge.store._store import Store
 from busbridge.store._transaction import Transaction
 
@@ -20,4 +20,5 @@ __all__ = [
     "TimerRow",
     "Transaction",
     "Waiting",
+    "WaitingTimers",
 ]

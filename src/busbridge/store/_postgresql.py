@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
-from busbridge.store._statements import Lease, Waiting
+from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -60,8 +60,8 @@ SELECT count(*) FILTER (WHERE NOT parked), count(*) FILTER (WHERE parked),
 FROM busbridge_outbox WHERE service = $1"""
 
 _PUT_TIMERS: Final = """
-INSERT INTO busbridge_timers (id, place, due, attempt, key, headers, body, position)
-SELECT *
+INSERT INTO busbridge_timers (id, place, due, attempt, key, headers, body, position, service)
+SELECT *, $9
 FROM unnest($1::text[], $2::text[], $3::float8[], $4::int[], $5::text[], $6::text[], $7::bytea[], $8::text[])
 ON CONFLICT (id) DO UPDATE SET
     place = excluded.place, due = excluded.due, attempt = excluded.attempt, key = excluded.key,
@@ -72,6 +72,16 @@ WHERE id = ANY (ARRAY(
     SELECT id FROM busbridge_timers WHERE place = ANY ($1::text[]) AND due <= $4::float8 AND claimed <= $4::float8
     ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING id, place, due, attempt, key, headers, body, position"""
+
+_TIMER: Final = "SELECT id, place, due, attempt, key, headers, body, position FROM busbridge_timers"
+_RELEASING: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('busbridge timers of ' || $1, 0))"
+_TAKE: Final = """
+DELETE FROM busbridge_timers WHERE id = ANY (ARRAY(
+    SELECT id FROM busbridge_timers WHERE place = $1 AND due <= $2::float8
+    ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING id, place, due, attempt, key, headers, body, position"""
+_WAITING_TIMERS: Final = """
+SELECT place, count(*), min(due) FROM busbridge_timers WHERE service = $1 GROUP BY place ORDER BY place"""
 
 _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('busbridge leases of ' || $1, 0))"
 _DEAD: Final = "DELETE FROM busbridge_owners WHERE service = $1 AND until <= $2::float8"
@@ -134,9 +144,9 @@ class PostgreSQLStatements:
     async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
         await self._connection.execute(_PUT_OUTBOX, *_columns(row[1:-1] for row in rows), service)
 
-    async def put_timers(self, rows: Sequence[TimerRow]) -> None:
+    async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None:
         ordered = sorted({row.id: row for row in rows}.values())
-        await self._connection.execute(_PUT_TIMERS, *_columns(ordered))
+        await self._connection.execute(_PUT_TIMERS, *_columns(ordered), service)
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         return await self._count("DELETE FROM busbridge_timers WHERE id = ANY ($1::text[])", list(ids))
@@ -162,6 +172,27 @@ class PostgreSQLStatements:
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
         rows = await self._connection.fetch(_CLAIM, list(places), owner, limit, await self.now(), seconds)
         return sorted((TimerRow(*row) for row in rows), key=lambda row: row.due)
+
+    async def take_timers(self, place: str, limit: int) -> list[TimerRow]:
+        if not await self._connection.fetchval(_RELEASING, place):
+            return []
+        rows = await self._connection.fetch(_TAKE, place, await self.now(), limit)
+        return sorted((TimerRow(*row) for row in rows), key=lambda row: (row.due, row.id))
+
+    async def next_due(self, place: str) -> float | None:
+        sql = "SELECT min(due) FROM busbridge_timers WHERE place = $1"
+        return await self._connection.fetchval(sql, place)  # type: ignore[no-any-return]  # a float8
+
+    async def timers(self, service: str, place: str | None, limit: int) -> list[TimerRow]:
+        sql = f"{_TIMER} WHERE service = $1 AND ($2::text IS NULL OR place = $2) ORDER BY due, id LIMIT $3"
+        return [TimerRow(*row) for row in await self._connection.fetch(sql, service, place, limit)]
+
+    async def waiting_timers(self, service: str) -> list[WaitingTimers]:
+        return [WaitingTimers(*row) for row in await self._connection.fetch(_WAITING_TIMERS, service)]
+
+    async def advance_timers(self, service: str, seconds: float) -> None:
+        sql = "UPDATE busbridge_timers SET due = due - $2::float8 WHERE service = $1"
+        await self._connection.execute(sql, service, seconds)
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         await self._connection.execute(_ALONE, service)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
-from busbridge.store._statements import Lease, Waiting
+from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,11 +42,14 @@ SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), ? - min(CASE WHEN
 FROM busbridge_outbox WHERE service = ?"""
 
 _PUT_TIMER: Final = """
-INSERT OR REPLACE INTO busbridge_timers (id, place, due, attempt, key, headers, body, position)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT OR REPLACE INTO busbridge_timers (service, id, place, due, attempt, key, headers, body, position)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_TIMER: Final = "SELECT id, place, due, attempt, key, headers, body, position FROM busbridge_timers"
 _DUE: Final = """
 SELECT id, place, due, attempt, key, headers, body, position FROM busbridge_timers
 WHERE place IN ({places}) AND due <= ?1 AND claimed <= ?1 ORDER BY due LIMIT ?2"""
+_WAITING_TIMERS: Final = """
+SELECT place, count(*), min(due) FROM busbridge_timers WHERE service = ? GROUP BY place ORDER BY place"""
 _CLAIM: Final = "UPDATE busbridge_timers SET owner = ?, claimed = ? WHERE id = ?"
 
 _ALIVE: Final = "INSERT OR REPLACE INTO busbridge_owners (service, owner, until) VALUES (?, ?, ?)"
@@ -100,8 +103,8 @@ class SQLiteStatements:
         now = time.time()
         self._open.executemany(_PUT_OUTBOX, [(service, *row[1:-1], now) for row in rows])
 
-    async def put_timers(self, rows: Sequence[TimerRow]) -> None:
-        self._open.executemany(_PUT_TIMER, rows)
+    async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None:
+        self._open.executemany(_PUT_TIMER, [(service, *row) for row in rows])
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         return self._for_each("DELETE FROM busbridge_timers WHERE id = ?", ids)
@@ -133,6 +136,26 @@ class SQLiteStatements:
         rows = [TimerRow(*row) for row in self._open.execute(sql, (now, limit, *places))]
         self._open.executemany(_CLAIM, [(owner, now + seconds, row.id) for row in rows])
         return rows
+
+    async def take_timers(self, place: str, limit: int) -> list[TimerRow]:
+        sql = f"{_TIMER} WHERE place = ? AND due <= ? ORDER BY due, id LIMIT ?"
+        rows = [TimerRow(*row) for row in self._open.execute(sql, (place, time.time(), limit))]
+        await self.drop_timers([row.id for row in rows])
+        return rows
+
+    async def next_due(self, place: str) -> float | None:
+        (due,) = self._open.execute("SELECT min(due) FROM busbridge_timers WHERE place = ?", (place,)).fetchone()
+        return due  # type: ignore[no-any-return]  # min of a column of numbers
+
+    async def timers(self, service: str, place: str | None, limit: int) -> list[TimerRow]:
+        sql = f"{_TIMER} WHERE service = ?1 AND (?2 IS NULL OR place = ?2) ORDER BY due, id LIMIT ?3"
+        return [TimerRow(*row) for row in self._open.execute(sql, (service, place, limit))]
+
+    async def waiting_timers(self, service: str) -> list[WaitingTimers]:
+        return [WaitingTimers(*row) for row in self._open.execute(_WAITING_TIMERS, (service,))]
+
+    async def advance_timers(self, service: str, seconds: float) -> None:
+        self._open.execute("UPDATE busbridge_timers SET due = due - ? WHERE service = ?", (seconds, service))
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         now = time.time()

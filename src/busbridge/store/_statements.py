@@ -28,6 +28,16 @@ class Waiting(NamedTuple):
     """Age in seconds of the oldest pending row."""
 
 
+class WaitingTimers(NamedTuple):
+    """The timers of one place."""
+
+    place: str
+    """`service.subscription/handler`, or where what is to be published later waits."""
+    waiting: int
+    earliest: float
+    """When the first one is due, in seconds since 1970 by the database's clock."""
+
+
 class Statements(Protocol):
     """The store's statements on one connection, in the transaction that it is in. Set-based: one call, many rows.
 
@@ -58,7 +68,7 @@ class Statements(Protocol):
 
     async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None: ...
 
-    async def put_timers(self, rows: Sequence[TimerRow]) -> None: ...
+    async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None: ...
 
     async def drop_timers(self, ids: Collection[str]) -> int: ...
 
@@ -75,6 +85,20 @@ class Statements(Protocol):
     async def waiting(self, service: str) -> Waiting: ...
 
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]: ...
+
+    async def take_timers(self, place: str, limit: int) -> list[TimerRow]:
+        """Deletes up to `limit` due timers, earliest first. None while another transaction does the same."""
+        ...
+
+    async def next_due(self, place: str) -> float | None:
+        """When the earliest timer of `place` is due, by the database's clock."""
+        ...
+
+    async def timers(self, service: str, place: str | None, limit: int) -> list[TimerRow]: ...
+
+    async def waiting_timers(self, service: str) -> list[WaitingTimers]: ...
+
+    async def advance_timers(self, service: str, seconds: float) -> None: ...
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         """Keeps other calls of it out until the end of the transaction; says that `owner` lives."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from busbridge.errors import ClosedError, CommitUnknown, StoreError, StoreOutdated, StoreUnavailable
 from busbridge.store import _cursors, _migrations
@@ -17,7 +17,7 @@ from busbridge.store._leases import slots_for
 from busbridge.store._migrations import SchemaState
 from busbridge.store._postgresql import CLOCK, PostgreSQLStatements
 from busbridge.store._sqlite import SQLiteStatements
-from busbridge.store._tables import outbox
+from busbridge.store._tables import Clock, outbox, timers
 from busbridge.store._to_the_end import to_the_end
 from busbridge.store._transaction import Transaction
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from busbridge.store._cursors import Cursor
     from busbridge.store._rows import OutboxRow, TimerRow
-    from busbridge.store._statements import Statements, Waiting
+    from busbridge.store._statements import Statements, Waiting, WaitingTimers
 
 T = TypeVar("T")
 
@@ -60,6 +60,7 @@ class Store:
         self._leaving = Guard(self.database, None if embedded else min(seconds, _LEFT_WITHIN))
         # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
         self._alone = asyncio.Lock() if embedded else None
+        self._clock = str(select(Clock()).compile(dialect=self._engine.dialect))
         self._file = file_of(location)
         self._writer: asyncio.Task[Any] | None = None
         self._closed = False
@@ -139,10 +140,22 @@ class Store:
         with self._telling():
             _cursors.put_outbox(cursor, self.service, rows)
 
+    def insert_timers_by(self, cursor: Cursor, rows: Callable[[float], Sequence[TimerRow]]) -> None:
+        """As `insert_timers`, and as `insert_outbox_by`."""
+        with self._telling():
+            _cursors.put_timers(cursor, self.service, rows, self._clock)
+
     def identity_by(self, cursor: Cursor, tables: Collection[str]) -> str:
         """What `identity` would be for the database that a user's own cursor is in, which has `tables`; or empty."""
         with self._telling():
             return _cursors.identity(cursor, tables)
+
+    def insert_timers(self, connection: Connection, rows: Callable[[float], Sequence[TimerRow]]) -> None:
+        """As `insert_outbox`; `rows` is given the time by the database's clock. A timer of the same id is replaced."""
+        found = rows(connection.execute(select(Clock())).scalar_one())
+        if found:
+            connection.execute(delete(timers).where(timers.c.id.in_([row.id for row in found])))
+            connection.execute(insert(timers), [{"service": self.service, **row._asdict()} for row in found])
 
     def is_in(self, connection: Connection) -> bool:
         """Whether a user's own connection is to the database of this store, which is open, whatever its URL says."""
@@ -216,6 +229,18 @@ class Store:
         if not places:
             return []
         return await self._do(lambda statements: statements.claim_timers(places, owner, limit, seconds))
+
+    async def timers(self, limit: int, place: str | None = None) -> list[TimerRow]:
+        """Up to `limit` timers of the service, or of one of its places, earliest first. Nobody is kept from them."""
+        return await self._do(lambda statements: statements.timers(self.service, place, limit))
+
+    async def waiting_timers(self) -> list[WaitingTimers]:
+        """What waits among the timers of the service, by place. Reads all of them."""
+        return await self._do(lambda statements: statements.waiting_timers(self.service))
+
+    async def advance_timers(self, seconds: float) -> None:
+        """Has all timers of the service due that much earlier: for tests."""
+        await self._do(lambda statements: statements.advance_timers(self.service, seconds))
 
     async def clean(self, window: float) -> int:
         """Deletes the inbox rows that were handled or died longer ago than `window` seconds, and counts them.

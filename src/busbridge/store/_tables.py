@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 
-class _Clock(FunctionElement[float]):
+class Clock(FunctionElement[float]):
     """Seconds since 1970 by the database's clock."""
 
     type: TypeEngine[float] = Double()
     inherit_cache = True
 
 
-@compiles(_Clock, "postgresql")
-def _postgresql_clock(_element: _Clock, _compiler: SQLCompiler, **_options: Any) -> str:
+@compiles(Clock, "postgresql")
+def _postgresql_clock(_element: Clock, _compiler: SQLCompiler, **_options: Any) -> str:
     return "extract(epoch FROM clock_timestamp())"
 
 
-@compiles(_Clock, "sqlite")
-def _sqlite_clock(_element: _Clock, _compiler: SQLCompiler, **_options: Any) -> str:
+@compiles(Clock, "sqlite")
+def _sqlite_clock(_element: Clock, _compiler: SQLCompiler, **_options: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
@@ -81,7 +81,7 @@ outbox: Final = Table(
     Column("key", Text),
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("created", Double, nullable=False, server_default=_Clock()),
+    Column("created", Double, nullable=False, server_default=Clock()),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due", Double, nullable=False, server_default=text("0")),
     Column("parked", Boolean, nullable=False, server_default=text("false")),
@@ -109,6 +109,7 @@ timers: Final = Table(
     "busbridge_timers",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
     Column("place", Text, nullable=False),
     Column("due", Double, nullable=False),
     Column("attempt", Integer, nullable=False),

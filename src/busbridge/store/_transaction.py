@@ -80,11 +80,22 @@ class Transaction:
     async def put_timers(self, rows: Sequence[TimerRow]) -> None:
         """Inserts; a timer of the same id is replaced, and claimed by nobody."""
         if rows:
-            await self._guard.run(self.statements.put_timers(rows))
+            await self._guard.run(self.statements.put_timers(self._service, rows))
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         """Deletes, and says how many were there still."""
         return await self._guard.run(self.statements.drop_timers(ids)) if ids else 0
+
+    async def take_timers(self, place: str, limit: int) -> list[TimerRow]:
+        """Deletes up to `limit` due timers of `place` and returns them, earliest first.
+
+        None while another transaction does the same, so that theirs are committed before any later ones.
+        """
+        return await self._guard.run(self.statements.take_timers(place, limit))
+
+    async def next_due(self, place: str) -> float | None:
+        """When the earliest timer of `place` is due, by the database's clock; None: there is none."""
+        return await self._guard.run(self.statements.next_due(place))
 
     async def now(self) -> float:
         """Seconds since 1970 by the database's clock; on SQLite the process's."""

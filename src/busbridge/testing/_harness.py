@@ -12,6 +12,7 @@ from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError
 from busbridge.routing import namespaced
 from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, joined, made_up, remove
+from busbridge.runtime._bus import advance
 from busbridge.testing._ledger import Dead, Ledger
 from busbridge.testing._own_stores import with_own_stores
 
@@ -131,9 +132,10 @@ class Harness:
     async def settled(self, seconds: float = 10.0) -> None:
         """Waits until everything published has been handled, and everything that was published on the way.
 
-        Waits on causality, not on time: returns as soon as nothing is outstanding. Raises NotSettled where something
-        still is after `seconds` (0: does not wait); what stopped a subscription; and, unless told not to, what made a
-        handler give up: the error itself, or an ExceptionGroup of several.
+        Waits on causality, not on time: returns as soon as nothing is outstanding. Messages that are scheduled for
+        later are not waited for: see `advance`. Raises NotSettled where something still is after `seconds` (0: does not
+        wait); what stopped a subscription; and, unless told not to, what made a handler give up: the error itself, or
+        an ExceptionGroup of several.
         """
         serving = [asyncio.ensure_future(each.serve()) for each in self._buses.values()]
         waiting = asyncio.ensure_future(self._nothing_outstanding())
@@ -151,6 +153,15 @@ class Harness:
             if isinstance(result, Exception):
                 raise result
         self.raise_failures()
+
+    async def advance(self, seconds: float) -> None:
+        """Has all that waits in the services' stores come `seconds` sooner: scheduled messages, attempts that wait.
+
+        What is due then is under way when this returns, and `settled` waits for it; it waits for no message that is
+        scheduled for later. No clock is changed: what is put off afterwards waits as long as it says.
+        """
+        for each in self._buses.values():
+            await advance(each, seconds)
 
     async def _nothing_outstanding(self) -> None:
         while self._ledger.outstanding:

@@ -12,6 +12,7 @@ from busbridge.runtime._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 class RecordingContext(Context[R]):
     """What a handler is given, without a bus: `await handler(message, RecordingContext())`.
 
-    What it publishes is in `published`, in order; what can't be encoded is refused as by a bus. Everything a handler
-    may ask for can be set. It does not know what the service declares to publish: the harness does.
+    What it publishes is in `published`, in order, or in `scheduled` where that is to be later; what can't be encoded is
+    refused as by a bus. Everything a handler may ask for can be set. It does not know what the service declares to
+    publish: the harness does.
     """
 
     def __init__(
@@ -54,6 +56,9 @@ class RecordingContext(Context[R]):
         self._connection = connection
         self._session = session
         self.published: list[Contract] = []
+        self.scheduled: dict[str, Contract] = {}
+        """What is to be published later, by id; what `cancel` took is gone."""
+        self._given = 0
 
     @property
     def resources(self) -> R:
@@ -99,13 +104,28 @@ class RecordingContext(Context[R]):
             raise HandlerError("the handler asks for a session: give RecordingContext a session=")
         return self._session
 
-    def publish(self, message: Contract, *, headers: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self,
+        message: Contract,
+        *,
+        headers: Mapping[str, str] | None = None,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
+    ) -> str:
         writer = Writer(type(message))
         writer.body(message)
         writer.key(message)
         check_headers(headers or {})
-        self.published.append(message)
-        return derived_id(self._source, self._message_id, "test", len(self.published) - 1)
+        message_id = derived_id(self._source, self._message_id, "test", self._given)
+        self._given += 1
+        if delay is None and at is None:
+            self.published.append(message)
+        else:
+            self.scheduled[message_id] = message
+        return message_id
+
+    async def cancel(self, message_id: str) -> bool:
+        return self.scheduled.pop(message_id, None) is not None
 
     def published_of(self, contract: type[C]) -> list[C]:
         """What was published of one contract, in order."""
