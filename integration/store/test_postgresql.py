@@ -122,6 +122,7 @@ async def test_a_serialization_failure_of_a_users_statement_is_told_as_contentio
         await execute(store, "INSERT INTO shelves VALUES ('book')")
         with pytest.raises(DBAPIError) as failed:
             async with store.transaction() as transaction:
+                await transaction.now()
                 await transaction.connection.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
         assert type(store.told(failed.value)) is StoreError, "too late for that: no contention"
         with pytest.raises(DBAPIError) as failed:

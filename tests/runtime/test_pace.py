@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from busbridge.runtime._lanes import Lanes, Together
 from busbridge.runtime._pace import BUDGET, Pace
 from busbridge.transport import Delivery, Session
@@ -14,20 +16,88 @@ def deliveries(count):
     return [Delivery(session, b"%d" % number, (), None) for number in range(count)]
 
 
-def test_slow_handlers_get_one_message_at_a_time_and_fast_ones_as_many_as_there_may_be():
-    pace = Pace(50)
+class Clocks:
+    """Seconds that pass, and those of them in which the loop's thread is at work."""
+
+    def __init__(self):
+        self.passed = self.worked = 0.0
+
+    def pace(self, most, **options):
+        return Pace(most, clock=lambda: self.passed, cpu=lambda: self.worked, **options)
+
+    def wait(self, seconds):
+        self.passed += seconds
+
+    def work(self, seconds):
+        self.passed += seconds
+        self.worked += seconds
+
+    def ran(self, pace, count, seconds):
+        stint = pace.begin()
+        stint.done = count
+        self.wait(seconds)
+        stint.end()
+
+
+@pytest.fixture
+def clocks():
+    return Clocks()
+
+
+def test_slow_handlers_get_one_message_at_a_time_and_fast_ones_as_many_as_there_may_be(clocks):
+    pace = clocks.pace(50)
     assert pace.limit == 50
-    pace.ran(1, 10 * BUDGET)
+    clocks.ran(pace, 1, 10 * BUDGET)
     assert pace.limit == 1
-    pace.ran(1, BUDGET * 0.7)
+    clocks.ran(pace, 1, BUDGET * 0.7)
     assert pace.limit == 1, "neither slow nor fast: as before"
     limits = []
     for _ in range(8):
-        pace.ran(pace.limit, BUDGET / 10)
+        clocks.ran(pace, pace.limit, BUDGET / 10)
         limits.append(pace.limit)
     assert limits == [2, 4, 8, 16, 32, 50, 50, 50]
-    pace.ran(50, 2 * BUDGET)
+    clocks.ran(pace, 50, 2 * BUDGET)
     assert pace.limit == 25
+
+
+def test_the_work_of_other_lanes_makes_no_batch_smaller_and_waiting_does(clocks):
+    """Sixteen lanes beside each other on one loop: each takes sixteen times as long as alone."""
+    pace = clocks.pace(50, lanes=16, one_at_a_time=False)
+    stints = [pace.begin() for _ in range(16)]
+    clocks.work(16 * BUDGET / 4)
+    for each in stints:
+        each.done = 50
+        each.end()
+    assert pace.limit == 50
+    clocks.ran(pace, 50, 16 * BUDGET / 4)
+    assert pace.limit == 12
+
+
+def test_a_transaction_that_others_wait_for_takes_no_more_after_its_budget(clocks):
+    alone, beside = clocks.pace(50).begin(), clocks.pace(50, one_at_a_time=False).begin()
+    clocks.work(1.1 * BUDGET)
+    assert not alone.over, "one message at least"
+    alone.done = beside.done = 1
+    assert alone.over
+    assert not beside.over
+    clocks.work(10 * BUDGET)
+    assert beside.over
+
+
+def test_lanes_that_share_a_line_take_some_each_before_one_takes_many():
+    """Else slow handlers would follow each other in one lane while the others are idle."""
+    pace = Pace(50, lanes=16)
+    assert [pace.share(waiting) for waiting in (1, 16, 17, 500, 5000)] == [1, 1, 2, 32, 50]
+    assert Pace(50).share(17) == 17, "a line of its own"
+
+
+def test_transactions_that_meet_others_become_shorter_and_longer_again(clocks):
+    pace = clocks.pace(50)
+    for _ in range(4):
+        pace.met()
+    assert pace.limit == 3
+    clocks.ran(pace, 3, BUDGET / 10)
+    assert pace.limit == 6
 
 
 async def test_lanes_take_what_is_there_and_what_had_no_turn_keeps_its_place():
@@ -56,7 +126,7 @@ async def test_what_a_slow_lane_puts_back_is_taken_by_one_that_has_nothing_to_do
         running += 1
         most = max(most, running)
         if most < 4:
-            pace.ran(1, 1.0)
+            pace.limit = 1
             await asyncio.sleep(0.01)
         running -= 1
         return batch[1:]

@@ -29,7 +29,7 @@ class Caution:
         if self._left:
             self._left -= 1
             return False
-        if any(work.failed is not None or work.counted is not None for work in works):
+        if any(work.failed is not None or work.timer is not None for work in works):
             return False
         self._next = max(_FIRST, self._next - 1)
         return True

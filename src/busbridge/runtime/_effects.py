@@ -25,7 +25,6 @@ from busbridge.runtime._attempts import Undone
 from busbridge.runtime._begun import Begun
 from busbridge.runtime._caution import Caution
 from busbridge.runtime._failure import Failure
-from busbridge.runtime._pace import BUDGET, Pace
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._attempts import Attempts
     from busbridge.runtime._endings import Endings
     from busbridge.runtime._intake import Intake
+    from busbridge.runtime._pace import Pace
     from busbridge.runtime._unit import Between
     from busbridge.store import Store
     from busbridge.transport import Delivery
@@ -74,13 +74,13 @@ class Effects:
         endings: Endings,
         relay: Relay,
         timers: TimerSource | None,
+        pace: Pace,
         *,
-        batch: int,
         between: Between = random.uniform,
     ) -> None:
         """`between` draws the jitter of delays."""
         self.counts = endings.counts
-        self.pace = Pace(batch)
+        self.pace = pace
         self._store = store
         self._plan = plan
         self._intake = intake
@@ -186,6 +186,8 @@ class Effects:
         except StoreError as error:
             if len(works) == 1:
                 return await self._insist(works[0], error, held)
+            if isinstance(error, StoreContention):
+                self.pace.met()
             _log.info("%s: a transaction of %d messages is begun anew: %s", self._plan.group, len(works), error)
         for index, work in enumerate(works):
             if await self._together([work], held):
@@ -244,20 +246,20 @@ class Effects:
 
     async def _fill(self, unit: Unit, works: list[Work]) -> list[Work]:
         """Takes messages until the time is up, or one must be counted first; returns the rest."""
-        clock = asyncio.get_running_loop().time
-        begin = clock()
-        done = 0
-        for work in works:
-            if done and clock() - begin > BUDGET:
-                break
-            if not work.delivery.session.taking:
-                unit.release(work)
-            elif not await unit.take(work):
-                work.suspect = True
-                break
-            done += 1
-        self.pace.ran(done, clock() - begin)
-        return works[done:]
+        stint = self.pace.begin()
+        try:
+            for work in works:
+                if stint.over:
+                    break
+                if not work.delivery.session.taking:
+                    unit.release(work)
+                elif not await unit.take(work):
+                    work.suspect = True
+                    break
+                stint.done += 1
+        finally:
+            stint.end()
+        return works[stint.done :]
 
     def _let_go(self, works: list[Work], held: dict[Delivery, None]) -> None:
         """Those that may not begin any more are somebody else's, who need not wait for this process's database."""

@@ -119,7 +119,7 @@ class Lanes:
         loop = asyncio.get_running_loop()
         while True:
             while line:
-                taken = [line.popleft() for _ in range(min(pace.limit, len(line)))]
+                taken = [line.popleft() for _ in range(pace.share(len(line)))]
                 rest = await handle(taken)
                 self._put_back(lane, rest)
                 self._finish(len(taken) - len(rest))

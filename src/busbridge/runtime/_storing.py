@@ -17,6 +17,7 @@ from busbridge.runtime._endings import Endings
 from busbridge.runtime._intake import Intake
 from busbridge.runtime._lanes import Lanes, Together
 from busbridge.runtime._outbox import Outbox
+from busbridge.runtime._pace import Pace
 from busbridge.runtime._postponed import Postponing
 from busbridge.runtime._worker import Worker
 from busbridge.store import Store
@@ -134,11 +135,16 @@ class Storing:
             Endings(plan, publishing, counts, observer),
             self.relay,
             timers,
-            batch=self._plan.batch,
+            self._pace(plan),
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
         sources = [source] if timers is None else [source, timers]
         return Worker(plan, sources, lanes, counts, effects.finish)
+
+    def _pace(self, plan: SubscriptionPlan) -> Pace:
+        """Lanes with a key each can't share what waits, and need not where one transaction goes on at a time."""
+        one = self.store.one_at_a_time
+        return Pace(self._plan.batch, lanes=1 if one or plan.ordered else plan.concurrency, one_at_a_time=one)
 
     def _timers(self, plan: SubscriptionPlan, places: Iterable[str]) -> TimerSource:
         poll = _POLL if plan.retry.delayed else _RARE_POLL

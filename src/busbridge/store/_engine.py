@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from busbridge.errors import MissingExtra, StoreError
+from busbridge.store._eager_postgresql import use_eager_postgresql
 from busbridge.store._inline_sqlite import use_inline_sqlite
 from busbridge.store._postgresql import FAILED
 
@@ -87,4 +88,4 @@ def _for_asyncpg(url: URL) -> URL:
     query: dict[str, Any] = dict(url.query)
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
-    return url.set(drivername="postgresql+asyncpg", query=query)
+    return url.set(drivername=use_eager_postgresql(), query=query)

@@ -11,9 +11,10 @@ from busbridge.store._statements import Lease, Waiting, WaitingTimers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 FAILED: Final = "busbridge_failed"
 """In the `info` of a connection: a statement of SQLAlchemy's has failed on it."""
+
+_NOW: Final = "SELECT extract(epoch FROM statement_timestamp())::float8"
 
 _READ_INBOX: Final = """
 SELECT place, source, message_id, run, state, attempt, crashes, redrive
@@ -24,13 +25,13 @@ ORDER BY place, source, message_id, run
 FOR UPDATE OF row"""
 _NEW_INBOX: Final = """
 INSERT INTO busbridge_inbox (place, source, message_id, run, state, attempt, crashes, redrive, service, changed)
-SELECT *, $9, $10::float8
+SELECT *, $9, extract(epoch FROM statement_timestamp())
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
 ON CONFLICT DO NOTHING"""
 _KNOWN_INBOX: Final = """
 UPDATE busbridge_inbox AS row
 SET state = new.state, attempt = new.attempt, crashes = new.crashes, redrive = new.redrive,
-    changed = $9::float8
+    changed = extract(epoch FROM statement_timestamp())
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
     AS new (place, source, message_id, run, state, attempt, crashes, redrive)
 WHERE row.place = new.place AND row.source = new.source AND row.message_id = new.message_id AND row.run = new.run"""
@@ -46,11 +47,11 @@ SELECT *, $8
 FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])"""
 _PENDING: Final = """
 SELECT id, slot, message_id, destination, routing_key, key, headers, body, attempts FROM busbridge_outbox AS row
-WHERE service = $1 AND NOT parked AND due <= $4::float8 AND slot = ANY ($2::smallint[])
-    AND destination <> ALL ($5::text[]) AND NOT EXISTS (
+WHERE service = $1 AND NOT parked AND due <= extract(epoch FROM statement_timestamp()) AND slot = ANY ($2::smallint[])
+    AND destination <> ALL ($4::text[]) AND NOT EXISTS (
     SELECT 1 FROM busbridge_outbox AS held
     WHERE held.service = $1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
-        AND held.attempts > 0 AND (held.parked OR held.due > $4::float8))
+        AND held.attempts > 0 AND (held.parked OR held.due > extract(epoch FROM statement_timestamp())))
 ORDER BY id LIMIT $3"""
 _FAILED: Final = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = $2, due = $3::float8 WHERE id = $1"
 _PARK: Final = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = $2, parked = true WHERE id = $1"
@@ -96,16 +97,18 @@ ON CONFLICT (service, slot) DO UPDATE SET owner = excluded.owner, until = exclud
 
 @final
 class PostgreSQLStatements:
-    """See `Statements`. `clock` is what the database's clock said just now."""
+    """See `Statements`."""
 
-    def __init__(self, connection: Any, info: dict[Any, Any], clock: float) -> None:
+    def __init__(self, connection: Any, info: dict[Any, Any]) -> None:
         self._connection = connection
         self._info = info
-        self._ahead = clock - time.monotonic()
+        self._ahead: float | None = None
         self._released = False
         self._healthy()
 
     async def now(self) -> float:
+        if self._ahead is None:
+            self._ahead = await self._connection.fetchval(_NOW) - time.monotonic()
         return time.monotonic() + self._ahead
 
     async def savepoint(self) -> None:
@@ -135,10 +138,10 @@ class PostgreSQLStatements:
 
     async def put_inbox(self, service: str, new: Sequence[InboxRow], known: Sequence[InboxRow]) -> bool:
         if known:  # locked since they were read
-            await self._connection.execute(_KNOWN_INBOX, *_columns(map(_values, known)), await self.now())
+            await self._connection.execute(_KNOWN_INBOX, *_columns(map(_values, known)))
         if not new:
             return True
-        inserted = await self._count(_NEW_INBOX, *_columns(map(_values, new)), service, await self.now())
+        inserted = await self._count(_NEW_INBOX, *_columns(map(_values, new)), service)
         return inserted == len(new)
 
     async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
@@ -154,7 +157,7 @@ class PostgreSQLStatements:
     async def pending(
         self, service: str, slots: Collection[int], limit: int, without: Collection[str]
     ) -> list[OutboxRow]:
-        rows = await self._connection.fetch(_PENDING, service, list(slots), limit, await self.now(), list(without))
+        rows = await self._connection.fetch(_PENDING, service, list(slots), limit, list(without))
         return [OutboxRow(*row) for row in rows]
 
     async def sent(self, ids: Collection[int]) -> None:

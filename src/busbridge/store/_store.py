@@ -15,7 +15,7 @@ from busbridge.store._failures import is_a_databases, told
 from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
 from busbridge.store._migrations import SchemaState
-from busbridge.store._postgresql import CLOCK, PostgreSQLStatements
+from busbridge.store._postgresql import PostgreSQLStatements
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import Clock, outbox, timers
 from busbridge.store._to_the_end import to_the_end
@@ -67,6 +67,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store of {self.service} in {self.database}{', closed' if self._closed else ''}>"
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether a transaction begins only when the one before it has ended, as on SQLite."""
+        return self._alone is not None
 
     async def open(self, *, upgrade: bool) -> None:
         """Connects and looks at the schema. Where it is old or missing: upgrades it if asked to, else StoreOutdated.
@@ -305,9 +310,7 @@ class Store:
         driver: Any = raw.driver_connection
         if self._alone is not None:
             return SQLiteStatements(driver)
-        # Through SQLAlchemy, which sends BEGIN with the first statement and knows of no other way.
-        clock = await connection.exec_driver_sql(CLOCK)
-        return PostgreSQLStatements(driver, raw.info, clock.scalar_one())
+        return PostgreSQLStatements(driver, raw.info)
 
     async def _commit(self, connection: AsyncConnection) -> None:
         try:
