@@ -25,6 +25,8 @@ SECONDS: Final = 0.5
 """Between two commits, at most, while anything is finished."""
 MESSAGES: Final = 5_000
 """Finished and not committed before a commit goes out early: what a crash repeats."""
+UNTOUCHED: Final = "untouched"
+"""Committed beside a position behind which no message has ever begun: whoever goes on there need not doubt any (T7)."""
 
 
 @final
@@ -59,10 +61,21 @@ class Commits:
 
     def last(self, consumer: Consumer, assignments: Iterable[Assignment]) -> None:
         """Commits and waits for the answer: these partitions are about to be somebody else's."""
-        marks = _marks(assignments)
-        if not marks:
+        offsets = [
+            TopicPartition(self._topic, each.partition, each.watermark, metadata="" if each.span else UNTOUCHED)
+            for each in assignments
+            if not each.span or each.watermark > each.committed
+        ]
+        self._wait(consumer, offsets)
+
+    def begun(self, consumer: Consumer, positions: Iterable[TopicPartition]) -> None:
+        """Commits that messages behind `positions` may have begun from now on, and waits for the answer."""
+        untouched = [each for each in positions if each.metadata == UNTOUCHED]
+        self._wait(consumer, [TopicPartition(each.topic, each.partition, each.offset) for each in untouched])
+
+    def _wait(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        if not offsets:
             return
-        offsets = self._offsets(marks)
         try:
             answer = consumer.commit(offsets=offsets, asynchronous=False) or []
         except KafkaException as error:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _start as start
-from busbridge_kafka._commits import MESSAGES
+from busbridge_kafka._commits import MESSAGES, UNTOUCHED
 from busbridge_kafka._partition import Assignment
 
 if TYPE_CHECKING:
@@ -77,9 +77,14 @@ class Partitions:
         consumer.incremental_assign(begun)
         # Told either way: a partition that was paused when it was revoked is still paused when it comes back.
         (consumer.pause if self._paused else consumer.resume)(begun)
-        fresh = {each.partition: Assignment(each.partition, each.offset, self._window) for each in begun}
+        self._commits.begun(consumer, begun)
+        fresh = {each.partition: Assignment(each.partition, each.offset, self._doubtful(each)) for each in begun}
         self.table = MappingProxyType({**self.table, **fresh})
         _log.info("%s takes partitions %s", self._plan.group, sorted(fresh))
+
+    def _doubtful(self, position: TopicPartition) -> int:
+        """Messages that may have begun before: none, where whoever was there last has said so."""
+        return 0 if position.metadata == UNTOUCHED else self._window
 
     def revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The client's callback: what has begun is finished and committed before the partitions are given away."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from busbridge_kafka import _offsets as offsets
+from busbridge_kafka._commits import UNTOUCHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,10 @@ _JOINED: Final = frozenset(
 def begin(consumer: Consumer, plan: SubscriptionPlan) -> None:
     """Commits the starting positions of a new group; leaves any other as it is. Blocks. Raises KafkaException."""
     every = offsets.partitions(consumer, plan.destination.physical)
-    starts = _resolve(consumer, plan, every)
+    starts = [
+        TopicPartition(each.topic, each.partition, each.offset, metadata=UNTOUCHED)
+        for each in _resolve(consumer, plan, every)
+    ]
     if any(each.offset >= 0 for each in consumer.committed(every, timeout=offsets.SECONDS)):
         return
     try:
@@ -58,12 +62,18 @@ def begin(consumer: Consumer, plan: SubscriptionPlan) -> None:
 
 
 def resume(consumer: Consumer, assigned: Sequence[TopicPartition]) -> list[TopicPartition]:
-    """The position of each assigned partition: the committed one, or 0 of a partition that was added later."""
+    """The position of each assigned partition: the committed one, or 0 of a partition that was added later.
+
+    With what was committed beside it.
+    """
     committed = consumer.committed(
         [TopicPartition(each.topic, each.partition) for each in assigned], timeout=offsets.SECONDS
     )
     offsets.raise_first(committed)
-    return [TopicPartition(each.topic, each.partition, max(each.offset, 0)) for each in committed]
+    return [
+        TopicPartition(each.topic, each.partition, max(each.offset, 0), metadata=each.metadata or "")
+        for each in committed
+    ]
 
 
 def _resolve(consumer: Consumer, plan: SubscriptionPlan, every: list[TopicPartition]) -> list[TopicPartition]:

@@ -13,6 +13,7 @@ from confluent_kafka.admin import NewPartitions
 from busbridge.routing import Destination, Kind, SubscriptionPlan, Topology, TransportSettings
 from busbridge.transport import Entry, Status
 from busbridge_kafka import KafkaTransport
+from busbridge_kafka._commits import UNTOUCHED
 
 SECONDS = 30
 
@@ -52,6 +53,12 @@ class Bench:
         with closing(self.broker.consumer(self.plan.group, enable_auto_commit=False)) as consumer:
             asked = [TopicPartition(self.stream.physical, each) for each in partitions]
             return [each.offset for each in consumer.committed(asked, timeout=10)]
+
+    def touched(self, partition):
+        """Whether messages behind the committed position may have begun, as the broker has it."""
+        with closing(self.broker.consumer(self.plan.group, enable_auto_commit=False)) as consumer:
+            (found,) = consumer.committed([TopicPartition(self.stream.physical, partition)], timeout=10)
+            return found.metadata != UNTOUCHED
 
     def members(self):
         """How many the group has, as the broker knows."""

@@ -153,3 +153,28 @@ def test_what_is_finished_is_committed_while_it_runs(new_bench):
             waiting.cancel()
 
     asyncio.run(run())
+
+
+def test_what_nobody_can_have_begun_is_not_taken_for_handed_over_before(new_bench):
+    """T7: after a start and after a clean stop nothing is in doubt; what was begun and not finished is."""
+    bench = new_bench(partitions=1)
+
+    async def run():
+        async with bench.open() as transport:
+            await bench.write(transport, *(b"%d" % number for number in range(6)))
+        seen = []
+        for settled in (2, 2, 0, 2):
+            async with bench.open() as transport:
+                source = await transport.subscribe(replace(bench.plan, prefetch=2))
+                found = list(await source.receive())
+                while len(found) < 2:
+                    found += await source.receive()
+                assert bench.touched(0), "or its death would not be known"
+                seen.append([each.redelivered for each in found])
+                for each in found:
+                    each.accept() if settled else each.release()
+        return seen
+
+    new, stopped, given_back = [False, False], [False, False], [True, True]
+    assert asyncio.run(run()) == [new, stopped, [False, False], given_back]
+    assert not bench.touched(0)
