@@ -28,6 +28,7 @@ from busbridge.runtime import (
     Transports,
     faults,
     made_up,
+    relay,
     serve,
     transport_faults,
 )
@@ -38,15 +39,25 @@ if TYPE_CHECKING:
 _DEFAULT = Path("busbridge.yaml")
 
 
-def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool) -> None:
+def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool, relaying: bool = True) -> None:
     """Serves until a signal. ConfigurationError where services and configuration don't fit."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # and pika tells as errors what ours say, or mend
+    _log_to_stderr()
     services = find_services(targets)
     config = _made_up(services) if memory and not files and not _DEFAULT.exists() else _files(files)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
-    asyncio.run(serve(services, config, transports=transports))
+    asyncio.run(serve(services, config, transports=transports, relay=relaying))
+
+
+def relay_alone(targets: Sequence[str], files: Sequence[Path]) -> None:
+    """Relays until a signal. ConfigurationError where services and configuration don't fit, or one has no store."""
+    _log_to_stderr()
+    asyncio.run(relay(find_services(targets), _files(files)))
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # and pika tells as errors what ours say, or mend
 
 
 def check(targets: Sequence[str], files: Sequence[Path]) -> None:

@@ -48,11 +48,23 @@ def run(
     targets: Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE...", help=_SERVICES_HELP)],
     config: _Files = None,
     memory: Annotated[bool, typer.Option("--memory", help="In memory instead of on brokers; needs no file.")] = False,  # noqa: FBT002
+    no_relay: Annotated[bool, typer.Option("--no-relay", help="Leave the outbox to `busbridge relay`.")] = False,  # noqa: FBT002
 ) -> None:
     """Run services until SIGTERM or SIGINT, then stop gracefully."""
     from busbridge.cli import _commands
 
-    _commands.run(targets, config or (), memory=memory)
+    _commands.run(targets, config or (), memory=memory, relaying=not no_relay)
+
+
+@_app.command()
+def relay(
+    targets: Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE...", help=_SERVICES_HELP)],
+    config: _Files = None,
+) -> None:
+    """Publish what is in the services' outboxes, and nothing else, until SIGTERM or SIGINT. Several share the work."""
+    from busbridge.cli import _commands
+
+    _commands.relay_alone(targets, config or ())
 
 
 @_app.command()

@@ -13,7 +13,7 @@ from busbridge.runtime._read import StreamMessage, StreamReader
 from busbridge.runtime._removal import remove
 from busbridge.runtime._resources import Lifespan
 from busbridge.runtime._scheduled import Scheduled
-from busbridge.runtime._serve import serve
+from busbridge.runtime._serve import relay, serve
 from busbridge.runtime._service import Service, Subscription
 from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
 from busbridge.runtime._transport_faults import transport_faults
@@ -44,6 +44,7 @@ __all__ = [
     "made_up",
     "missing_routes",
     "missing_subscriptions",
+    "relay",
     "remove",
     "serve",
     "transport_faults",

@@ -6,23 +6,24 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
-from busbridge.contract import Registry
 from busbridge.errors import ClosedError, ConfigurationError, Fault
 from busbridge.runtime._batches import in_batches
-from busbridge.runtime._dispatch import Dispatcher
-from busbridge.runtime._handling import Handling
-from busbridge.runtime._lanes import Lanes
+from busbridge.runtime._opening import (
+    connected,
+    opened_store,
+    publishing_through,
+    senders_through,
+    tell_without_store,
+)
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
 from busbridge.runtime._read_streams import Streams
 from busbridge.runtime._resources import R
-from busbridge.runtime._sender import Sender
-from busbridge.runtime._startup import joined, used_transports
+from busbridge.runtime._startup import joined
 from busbridge.runtime._transports import InstalledTransports
-from busbridge.runtime._worker import Worker
+from busbridge.runtime._works import Works
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
@@ -51,11 +52,15 @@ if TYPE_CHECKING:
     from busbridge.runtime._storing import Storing
     from busbridge.runtime._transaction import BusTransaction
     from busbridge.runtime._transports import Transports
+    from busbridge.runtime._worker import Worker
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Source, Transport, Until
+    from busbridge.transport import Transport, Until
 
 _log = logging.getLogger("busbridge.bus")
 
+_POLL: Final = 1.0
+_POLL_ALONE: Final = 0.2
+"""Seconds between two looks at the outbox for what other processes have put there."""
 _THREADS: Final = 32
 """Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
 
@@ -67,8 +72,9 @@ class Bus(Generic[R]):
     Entering checks service and configuration whole (ConfigurationError with every fault of both), enters the service's
     lifespan, opens the store if it declares one (StoreUnavailable, StoreOutdated), connects (Unavailable once the
     `patience` of a broker ran out, AccessRefused at once), provisions or verifies the topology (TopologyMismatch), and
-    starts the relay of the store and the service's subscriptions; `consume=False` leaves these out. Leaving stops
-    taking, lets handlers finish for the configured grace, publishes their consequences, settles, disconnects.
+    starts the relay of the store and the service's subscriptions: `relay=False`, where `busbridge relay` runs, and
+    `consume=False` leave these out. Leaving stops taking, lets handlers finish for the configured grace, publishes
+    their consequences, settles, disconnects.
 
     `config`: one source or a list of layers, as `busbridge.routing.load` takes them; what `load` returned will do, but
     `load` raises the faults of the files before it knows the service. A bus belongs to one event loop and is opened
@@ -81,12 +87,15 @@ class Bus(Generic[R]):
         config: ConfigSource | Iterable[ConfigSource] = "busbridge.yaml",
         *,
         consume: bool = True,
+        relay: bool = True,
         transports: Transports | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.service = service
         self._sources = config
         self._consume = consume
+        self._relaying = _POLL if relay else None
+        self._bare = False
         self._transports = transports or InstalledTransports()
         self._observer = observer
         self._stack = AsyncExitStack()
@@ -123,102 +132,34 @@ class Bus(Generic[R]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config = joined([self.service], self._sources, self._transports)
-        resources = await stack.enter_async_context(self.service.lifespan()) if self.service.lifespan else None
-        self._resources = resources
-        self._storing = await self._open_store(stack, config)
-        transports = await self._connect(stack, config)
+        if self.service.lifespan and not self._bare:
+            self._resources = await stack.enter_async_context(self.service.lifespan())
+        self._storing = await opened_store(stack, self.service.name, config)
+        transports = await connected(stack, self.service, config, self._transports)
         self._streams = Streams(self.service, config, self._transports, transports)
         stack.push_async_callback(self._streams.close)
-        tracing = detect()
-        senders = self._senders(stack, config, transports)
-        self._publishing = self._publishing_through(config, transports, senders, tracing)
+        tracing, senders = detect(), senders_through(stack, config, transports)
+        publishing = publishing_through(self.service, config, transports, senders, tracing, self._observer)
+        self._publishing = publishing
         if self._storing is not None:
-            self._storing.start(stack, config, senders, self._publishing, self._observer)
+            self._storing.start(stack, config, senders, publishing, self._observer, relaying=self._relaying)
         if self._consume:
-            await self._subscribe(stack, config, transports, resources, tracing)
-
-    async def _open_store(self, stack: AsyncExitStack, config: Config) -> Storing | None:
-        name = self.service.name
-        plan = config.services[name].store if name in config.services else None
-        if plan is not None:
-            from busbridge.runtime._storing import Storing  # noqa: PLC0415 - without a store nothing of SQL is imported
-
-            return await Storing.opened(stack, name, plan)
-        if self._consume and self.service.subscriptions:
-            _log.info(
-                "%s has no store: its handlers must expect a message twice, and what they publish is not atomic with "
-                "what they write (services.%s.store changes that)",
-                name,
-                name,
-            )
-        return None
-
-    async def _connect(self, stack: AsyncExitStack, config: Config) -> dict[str, Transport]:
-        transports: dict[str, Transport] = {}
-        for name in used_transports(self.service, config):
-            transport = self._transports.make(config.transports[name])
-            stack.push_async_callback(transport.close)
-            await transport.open()
-            await transport.provision(config.topology(name))
-            transports[name] = transport
-        return transports
-
-    def _senders(self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport]) -> dict[str, Sender]:
-        senders: dict[str, Sender] = {}
-        for name, transport in transports.items():
-            senders[name] = Sender(transport, config.publish_timeout)
-            stack.push_async_callback(senders[name].close)
-        return senders
-
-    def _publishing_through(
-        self,
-        config: Config,
-        transports: Mapping[str, Transport],
-        senders: Mapping[str, Sender],
-        tracing: Tracing | None,
-    ) -> Publishing:
-        prefixes = {name: transport.header_prefix for name, transport in transports.items()}
-        service = self.service
-        return Publishing(service.name, service.publishes, config, senders, prefixes, tracing, self._observer)
+            await self._subscribe(stack, config, transports, tracing)
 
     async def _subscribe(
-        self,
-        stack: AsyncExitStack,
-        config: Config,
-        transports: Mapping[str, Transport],
-        resources: Any,
-        tracing: Tracing | None,
+        self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport], tracing: Tracing | None
     ) -> None:
         if not self.service.subscriptions:
             return
+        if self._storing is None:
+            tell_without_store(self.service.name)
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"busbridge-{self.service.name}")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._stop, config.stop_grace)
-        registry = Registry(self.service.contracts)
-        for declared in config.services[self.service.name].subscriptions.values():
-            plan = replace(declared, version=self.service.version)
-            transport = transports[plan.destination.transport]
-            handlers = self.service.subscriptions[plan.name].handlers
-            dispatcher = Dispatcher(plan, handlers, registry, executor, transport.header_prefix)
-            source = await transport.subscribe(plan)
-            self._workers[plan.name] = self._work(plan, source, dispatcher, resources, transport.system, tracing)
-
-    def _work(
-        self,
-        plan: SubscriptionPlan,
-        source: Source,
-        dispatcher: Dispatcher,
-        resources: Any,
-        system: str,
-        tracing: Tracing | None,
-    ) -> Worker:
-        """Chooses, once, between the way through the store and the shorter one without."""
-        publishing, observer = self._open_publishing(), self._observer
-        if self._storing is not None:
-            return self._storing.work(plan, source, dispatcher, publishing, resources, system, tracing, observer)
-        handling = Handling(plan, dispatcher, publishing, resources, system, tracing, observer)
-        lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
-        return Worker(plan, [source], lanes, handling.counts)
+        publishing, storing, observer = self._open_publishing(), self._storing, self._observer
+        works = Works(self.service, transports, publishing, storing, self._resources, executor, tracing, observer)
+        for plan in config.services[self.service.name].subscriptions.values():
+            self._workers[plan.name] = await works.subscribed(plan)
 
     async def _stop(self, grace: float) -> None:
         stopping = (each.stop(grace) for each in self._workers.values())
@@ -419,6 +360,13 @@ class Bus(Generic[R]):
 def outbox_of(bus: Bus[Any]) -> Outbox:
     """The way into the outbox of an open bus, for what stands in front of one. Raises as `Bus.transaction`."""
     return bus._open_outbox()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+
+
+def relay_of(service: Service[Any], config: Config, transports: Transports) -> Bus[Any]:
+    """A bus that only publishes the outbox: no handler is called, and the lifespan made for handlers is not entered."""
+    bus = Bus(service, config, consume=False, transports=transports)
+    bus._bare, bus._relaying = True, _POLL_ALONE  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+    return bus
 
 
 async def advance(bus: Bus[Any], seconds: float) -> None:

@@ -43,8 +43,7 @@ class Postponed(Prepared):
 class Postponing:
     """What becomes of postponed messages in this process, beyond their rows: who releases them, and who watches."""
 
-    def __init__(self, releasing: Releasing | None, observer: Observer | None) -> None:
-        """`releasing`: None where another process does that."""
+    def __init__(self, releasing: Releasing, observer: Observer | None) -> None:
         self._releasing = releasing
         self._observer = observer
         self._watched: dict[str, Prepared] = {}
@@ -56,9 +55,8 @@ class Postponing:
                 continue
             if self._observer is not None:
                 self._watched[each.id] = each.prepared
-            if self._releasing is not None:
-                now = time.time()
-                self._releasing.expect(each.moment.due(now) - now)
+            now = time.time()
+            self._releasing.expect(each.moment.due(now) - now)
 
     def announce(self, message_ids: Iterable[str]) -> None:
         """They are about to be in the outbox."""

@@ -8,14 +8,15 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from busbridge.runtime._bus import Bus
+from busbridge.errors import ConfigurationError, Fault
+from busbridge.runtime._bus import Bus, relay_of
 from busbridge.runtime._startup import joined
 from busbridge.runtime._transports import InstalledTransports
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
-    from busbridge.routing import Source
+    from busbridge.routing import Config, Source
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
 
@@ -30,8 +31,11 @@ async def serve(
     *,
     transports: Transports | None = None,
     stop: asyncio.Event | None = None,
+    relay: bool = True,
 ) -> None:
     """Opens a bus for each service and serves until `stop` is set, or SIGTERM or SIGINT where none is given.
+
+    `relay=False` leaves the outboxes to `busbridge relay`.
 
     Raises ConfigurationError with every fault of `config`, as `Bus` takes it, and of all services, before any opens.
     Stops all of them together, gracefully: takes nothing more, finishes what is in flight within the configured grace,
@@ -40,9 +44,41 @@ async def serve(
     """
     transports = transports or InstalledTransports()
     loaded = joined(services, config, transports)
+    await _live([Bus(each, loaded, relay=relay, transports=transports) for each in services], stop)
+
+
+async def relay(
+    services: Sequence[Service[Any]],
+    config: Source | Iterable[Source],
+    *,
+    transports: Transports | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Publishes what is in the services' outboxes, and nothing else, until it is told to stop. As `serve`.
+
+    Any number of processes may do it, beside those that serve. ConfigurationError for a service without a store.
+    """
+    transports = transports or InstalledTransports()
+    loaded = joined(services, config, transports)
+    if without := [each.name for each in services if not _has_store(each, loaded)]:
+        raise ConfigurationError([_no_store(name, loaded) for name in without])
+    await _live([relay_of(each, loaded, transports) for each in services], stop)
+
+
+def _has_store(service: Service[Any], config: Config) -> bool:
+    plan = config.services.get(service.name)
+    return plan is not None and plan.store is not None
+
+
+def _no_store(service: str, config: Config) -> Fault:
+    problem = f"service {service!r} has no store, and so no outbox to publish"
+    return Fault(problem, config.locate(("services", service)), f"add services.{service}.store")
+
+
+async def _live(buses: Sequence[Bus[Any]], stop: asyncio.Event | None) -> None:
     with ExitStack() as stack:
         stopped = stop or stack.enter_context(_StopSignals()).stopped
-        lives = _Lives([Bus(each, loaded, transports=transports) for each in services])
+        lives = _Lives(buses)
         try:
             await lives.until(stopped)
         finally:

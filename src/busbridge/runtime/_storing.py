@@ -54,6 +54,8 @@ class Storing:
 
     def __init__(self, store: Store, plan: StorePlan) -> None:
         self.store = store
+        self.watched: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        """What to wait for in order to hear that something of it can't go on."""
         self._plan = plan
         self._relay: Relay | None = None
         self._outbox: Outbox | None = None
@@ -75,11 +77,6 @@ class Storing:
         return self._relay
 
     @property
-    def watched(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What to wait for in order to hear that it can't go on."""
-        return [each.failed for each in (self._relay, self._releasing) if each is not None]
-
-    @property
     def outbox(self) -> Outbox:
         """The way into the outbox outside of handlers, once it was started."""
         assert self._outbox is not None
@@ -92,25 +89,34 @@ class Storing:
         senders: Mapping[str, Sender],
         publishing: Publishing,
         observer: Observer | None,
+        relaying: float | None,
     ) -> None:
-        """Starts to publish what is in the outbox, now or when it is due, and to clean the inbox."""
+        """Starts to publish what is in the outbox, now or when it is due, and to clean the inbox.
+
+        `relaying`: seconds between two looks at the outbox; None: that is left to other processes.
+        """
         exits = {each.name: Exit(senders[each.transport], each) for each in self._places(config, senders)}
-        self._relay = Relay(self.store, exits)
-        self._relay.start()
+        self._relay = Relay(self.store, exits, poll=relaying or _POLL)
         self._outbox = Outbox(self.store, self._relay, publishing)
-        stack.push_async_callback(self._relay.stop, _RELAYED_WITHIN)
-        self._releasing = self._start_releasing(publishing, observer)
-        stack.push_async_callback(self._releasing.stop)
+        self._releasing = self._made_releasing(publishing, observer)
+        if relaying is not None:
+            self._start_relaying(stack, self._relay, self._releasing)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
 
-    def _start_releasing(self, publishing: Publishing, observer: Observer | None) -> Releasing:
+    def _start_relaying(self, stack: AsyncExitStack, relay: Relay, releasing: Releasing) -> None:
+        self.watched.extend((relay.failed, releasing.failed))
+        relay.start()
+        stack.push_async_callback(relay.stop, _RELAYED_WITHIN)
+        releasing.start()
+        stack.push_async_callback(releasing.stop)
+
+    def _made_releasing(self, publishing: Publishing, observer: Observer | None) -> Releasing:
         def announce(message_ids: Iterable[str]) -> None:
             postponing.announce(message_ids)
 
         releasing = Releasing(self.store, self.relay.poke, announce)
         publishing.postponing = postponing = Postponing(releasing, observer)
-        releasing.start()
         return releasing
 
     def work(

@@ -1,0 +1,59 @@
+"""How the handlers of an open service are set to work on what a source brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, final
+
+from busbridge.contract import Registry
+from busbridge.runtime._dispatch import Dispatcher
+from busbridge.runtime._handling import Handling
+from busbridge.runtime._lanes import Lanes
+from busbridge.runtime._worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._observer import Observer
+    from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._service import Service
+    from busbridge.runtime._storing import Storing
+    from busbridge.telemetry.tracing import Tracing
+    from busbridge.transport import Source, Transport
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What all subscriptions of an open bus have in common."""
+
+    service: Service[Any]
+    transports: Mapping[str, Transport]
+    publishing: Publishing
+    storing: Storing | None
+    resources: Any
+    executor: Executor
+    tracing: Tracing | None
+    observer: Observer | None
+
+    async def subscribed(self, declared: SubscriptionPlan) -> Worker:
+        """Takes from the broker, as Transport.subscribe does and raises."""
+        plan = replace(declared, version=self.service.version)
+        return self.worker(plan, await self.transports[plan.destination.transport].subscribe(plan))
+
+    def worker(self, plan: SubscriptionPlan, source: Source) -> Worker:
+        """Chooses, once, between the way through the store and the shorter one without."""
+        dispatcher, system = self._dispatcher(plan), self.transports[plan.destination.transport].system
+        common = dispatcher, self.publishing, self.resources, system, self.tracing, self.observer
+        if self.storing is not None:
+            return self.storing.work(plan, source, *common)
+        handling = Handling(plan, *common)
+        lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
+        return Worker(plan, [source], lanes, handling.counts)
+
+    def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:
+        handlers = self.service.subscriptions[plan.name].handlers
+        prefix = self.transports[plan.destination.transport].header_prefix
+        return Dispatcher(plan, handlers, Registry(self.service.contracts), self.executor, prefix)
