@@ -38,11 +38,12 @@ class DeadLetter:
 
 @final
 class DeadLetters:
-    """The dead-letter place of one subscription."""
+    """The dead-letter place of one subscription; or another `place` of it, to which messages go by the same promise."""
 
-    def __init__(self, publisher: Publisher, plan: SubscriptionPlan) -> None:
+    def __init__(self, publisher: Publisher, plan: SubscriptionPlan, place: str = "") -> None:
         self._publisher = publisher
-        self._destination = Destination(plan.dead_letters, Kind.STREAM, plan.destination.transport, plan.dead_letters)
+        name = place or plan.dead_letters
+        self._destination = Destination(name, Kind.STREAM, plan.destination.transport, name)
 
     async def bury(self, delivery: KafkaDelivery, record: Headers) -> None:
         """Returns when the broker owns the dead letter, however long that takes."""

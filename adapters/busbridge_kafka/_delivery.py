@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, final
 
 from busbridge.errors import StaleDelivery
-from busbridge.transport import Delivery, Position, Settlement
+from busbridge.transport import Delivery, Position, Settlement, standing_in, without_standing
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -20,10 +20,10 @@ class Settler(Protocol):
     def settled(self) -> None: ...
     def again(self, delivery: KafkaDelivery) -> None: ...
     def bury(self, delivery: KafkaDelivery, record: Headers) -> None: ...
+    def put_off(self, delivery: KafkaDelivery, tier: int, added: Headers) -> None: ...
     def released(self, delivery: KafkaDelivery) -> None: ...
 
 
-@final
 class KafkaDelivery(Delivery):
     """A delivery whose session is one assignment of its partition.
 
@@ -85,7 +85,43 @@ class KafkaDelivery(Delivery):
         else:
             self.settler.bury(self, record)
 
+    def _put_off(self, tier: int, added: Headers) -> None:
+        self.settler.put_off(self, tier, added)
+
     def _release(self) -> None:
         if not self.given_back:
             self.given_back = True
             self.settler.released(self)
+
+
+@final
+class WaitedDelivery(KafkaDelivery):
+    """A delivery of a message that has waited: as it was in its stream, by the attempt that its headers say."""
+
+    __slots__ = ("_standing",)
+
+    def __init__(
+        self,
+        settler: Settler,
+        assignment: Assignment,
+        offset: int,
+        message: Message[bytes, bytes],
+        attempt: int = 0,
+    ) -> None:
+        self._standing = standing_in(message.headers() or ())  # type: ignore[arg-type]  # as in `headers`
+        super().__init__(settler, assignment, offset, message, attempt or self._standing.attempts + 1)
+        self.redelivered = offset < assignment.doubtful
+
+    @property
+    def headers(self) -> Headers:  # type: ignore[override]
+        """Those that the message had before it waited, and what was added for its handler."""
+        return without_standing(super().headers)
+
+    @property
+    def position(self) -> Position | None:  # type: ignore[override]
+        """Where it stands in the stream."""
+        return self._standing.position
+
+    def next_attempt(self) -> WaitedDelivery:
+        """As `KafkaDelivery.next_attempt`."""
+        return WaitedDelivery(self.settler, self.assignment, self.offset, self.message, self.attempt + 1)

@@ -25,9 +25,10 @@ async def remove(admin: Admin, topology: Topology) -> None:
 
     Raises TransportError for such a group, and KafkaException where the broker refuses.
     """
-    await _empty(admin, sorted({plan.group for plan in topology.subscriptions}))
+    waiting = {name for plan in topology.subscriptions for name in plan.waiting}
+    await _empty(admin, sorted(waiting | {plan.group for plan in topology.subscriptions}))
     names = {each.physical for each in topology.destinations if each.provision}
-    await admin.delete(sorted(names | {plan.dead_letters for plan in topology.subscriptions}))
+    await admin.delete(sorted(names | waiting | {plan.dead_letters for plan in topology.subscriptions}))
 
 
 async def _empty(admin: Admin, groups: Sequence[str]) -> None:

@@ -41,10 +41,17 @@ class KafkaSource:
         make: MakeConsumer,
         explain: Explain,
         patience: float,
+        *,
+        origin: SubscriptionPlan | None = None,
+        deliver: type[KafkaDelivery] = KafkaDelivery,
     ) -> None:
+        """`origin`: whose dead letters and tiers these are, where it is not `plan`."""
         self._plan = plan
         self._prefetch = prefetch
-        self._dead_letters = DeadLetters(publisher, plan)
+        self._deliver = deliver
+        origin = origin or plan
+        self._dead_letters = DeadLetters(publisher, origin)
+        self._tiers = [DeadLetters(publisher, origin, place) for place in origin.waiting]
         self._consumer = ConsumerThread(plan, make, explain, min(prefetch, FETCH), patience, self)
         self._buffer: deque[Fetched] = deque()
         self._again: deque[KafkaDelivery] = deque()
@@ -144,12 +151,19 @@ class KafkaSource:
 
     def bury(self, delivery: KafkaDelivery, record: Headers) -> None:
         """A delivery is to become a dead letter; until that is confirmed it counts as unsettled."""
-        burial = asyncio.get_running_loop().create_task(self._bury(delivery, record))
+        self._move(delivery, self._dead_letters, record)
+
+    def put_off(self, delivery: KafkaDelivery, tier: int, added: Headers) -> None:
+        """A delivery is to wait for its next attempt; until that is confirmed it counts as unsettled."""
+        self._move(delivery, self._tiers[tier], added)
+
+    def _move(self, delivery: KafkaDelivery, place: DeadLetters, added: Headers) -> None:
+        burial = asyncio.get_running_loop().create_task(self._moved(delivery, place, added))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
 
-    async def _bury(self, delivery: KafkaDelivery, record: Headers) -> None:
-        await self._dead_letters.bury(delivery, record)
+    async def _moved(self, delivery: KafkaDelivery, place: DeadLetters, added: Headers) -> None:
+        await place.bury(delivery, added)
         delivery.assignment.finish(delivery.offset)
         self.settled()
 
@@ -185,7 +199,7 @@ class KafkaSource:
             if assignment is not None and assignment.taking:
                 offset: int = message.offset()  # type: ignore[assignment]  # a fetched message has one
                 assignment.begin(offset)
-                deliveries.append(KafkaDelivery(self, assignment, offset, message))
+                deliveries.append(self._deliver(self, assignment, offset, message))
         fetched.begun = min(end, len(fetched.messages))
 
     def _wake(self) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PARTITIONS: Final = 12
 """Of a stream that declares none: divided evenly among 2, 3, 4, 6 and 12 members, and cheap on any broker."""
+OVERDUE_SECONDS: Final = 30 * 86_400
+"""How long an attempt that nobody makes is kept; after that the subscription stops with PositionLost."""
 FOREVER: Final = {"retention.ms": "-1"}
 """Dead letters are kept until somebody decides about them."""
 
@@ -39,6 +41,7 @@ async def provision(admin: Admin, topology: Topology) -> None:
     """Applies `topology`, idempotently. Raises TopologyMismatch, and KafkaException where the broker refuses."""
     found = await _apply(admin, [wanted_stream(each) for each in topology.destinations])
     await _apply(admin, [wanted_dead_letters(each, found) for each in topology.subscriptions])
+    await _apply(admin, [each for plan in topology.subscriptions for each in wanted_waiting(plan, found)])
 
 
 def wanted_stream(destination: Destination) -> Wanted:
@@ -56,9 +59,21 @@ def wanted_stream(destination: Destination) -> Wanted:
 
 def wanted_dead_letters(plan: SubscriptionPlan, found: Mapping[str, int]) -> Wanted:
     """The Kafka topic of a subscription's dead letters, with its source's partitions. One that exists will do."""
+    return _own(plan, plan.dead_letters, found, FOREVER)
+
+
+def wanted_waiting(plan: SubscriptionPlan, found: Mapping[str, int]) -> list[Wanted]:
+    """The Kafka topics in which attempts wait, one for each tier. Kafka forgets by age alone, so it is a long one."""
+    return [
+        _own(plan, name, found, {"retention.ms": str(round((OVERDUE_SECONDS + seconds) * 1000))})
+        for name, seconds in zip(plan.waiting, plan.retry.tiers, strict=True)
+    ]
+
+
+def _own(plan: SubscriptionPlan, name: str, found: Mapping[str, int], config: Mapping[str, str]) -> Wanted:
     source = plan.destination
     partitions = found.get(source.physical, source.partitions or PARTITIONS)
-    return Wanted(plan.dead_letters, partitions, source.replication, FOREVER, create=True, verify=False)
+    return Wanted(name, partitions, source.replication, config, create=True, verify=False)
 
 
 def differences(wanted: Wanted, shape: Shape, config: Mapping[str, str]) -> list[str]:

@@ -17,12 +17,14 @@ from busbridge_kafka import _options as options
 from busbridge_kafka import _removal as removal
 from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
+from busbridge_kafka._delivery import WaitedDelivery
 from busbridge_kafka._history import KafkaHistory
 from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._rebalance import DEFAULT_PREFETCH
 from busbridge_kafka._source import KafkaSource
 from busbridge_kafka._span import resolve
+from busbridge_kafka._tier import TierSource, tier_plan
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -36,6 +38,7 @@ CAPABILITIES: Final = Capabilities(
     compaction=True,
     retention=True,
     replayable=True,
+    delays=True,
     positions=True,
     survives_restart=True,
     default_prefetch=DEFAULT_PREFETCH,
@@ -58,7 +61,7 @@ class KafkaTransport:
         self._settings = settings
         self._brokers = options.bootstrap(settings)
         self._publisher: Publisher | None = None
-        self._sources: list[KafkaSource] = []
+        self._sources: list[KafkaSource | TierSource] = []
         self._histories: set[KafkaHistory] = set()
         self._errors = ClientLog()
         self._last_error: KafkaError | None = None
@@ -110,6 +113,23 @@ class KafkaTransport:
         await source.start()
         self._sources.append(source)
         return source
+
+    async def returning(self, plan: SubscriptionPlan) -> Sequence[TierSource]:
+        """See `Delaying.returning`: a consumer for each tier."""
+        tiers = [self._tier(plan, *each) for each in zip(plan.waiting, plan.retry.tiers, strict=True)]
+        self._sources += tiers
+        await asyncio.gather(*(each.start() for each in tiers))
+        return tiers
+
+    def _tier(self, plan: SubscriptionPlan, name: str, seconds: float) -> TierSource:
+        prefetch = plan.prefetch or CAPABILITIES.default_prefetch
+        own = tier_plan(plan, name)
+        make = partial(self._make_consumer, own)
+        patience = self._settings.patience
+        source = KafkaSource(
+            own, prefetch, self._opened(), make, self._refused, patience, origin=plan, deliver=WaitedDelivery
+        )
+        return TierSource(source, seconds)
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> KafkaHistory:
         """See `Replayable.read`."""

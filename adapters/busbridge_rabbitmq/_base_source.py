@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery
     from busbridge_rabbitmq._connection import Link
     from busbridge_rabbitmq._consumer import Consumer
-    from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._copies import Copies
     from busbridge_rabbitmq._options import Options
 
 
@@ -29,14 +29,14 @@ class BaseSource(ABC):
         name: str,
         prefetch: int,
         link: Link,
-        dead_letters: DeadLetters,
+        copies: Copies,
         ensure: Callable[[], Awaitable[None]],
         options: Options,
     ) -> None:
         self._name = name
         self._prefetch = prefetch
         self._link = link
-        self._dead_letters = dead_letters
+        self._copies = copies
         self._ensure = ensure
         self._options = options
         self._inbox = Inbox(prefetch)
@@ -60,7 +60,7 @@ class BaseSource(ABC):
         """As the protocol says."""
         try:
             async with asyncio.timeout(seconds):
-                await self._dead_letters.idle()
+                await self._copies.idle()
                 for consumer in self.consumers:
                     await consumer.flush()
         except TimeoutError:
@@ -77,7 +77,7 @@ class BaseSource(ABC):
         self._inbox.end(ClosedError(f"the source of {self._name!r}"))
         self._stop_running()
         await self._ended(self._running)
-        await self._dead_letters.close(self._options.close_timeout)
+        await self._copies.close(self._options.close_timeout)
         await self._leave()
 
     def _stop_running(self) -> None:

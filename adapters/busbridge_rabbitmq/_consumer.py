@@ -15,12 +15,17 @@ from busbridge_rabbitmq._delivery import RabbitDelivery
 from busbridge_rabbitmq._settling import Settling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pika.spec import BasicProperties
 
     from busbridge.transport import Headers
-    from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._copies import Copies
     from busbridge_rabbitmq._inbox import Inbox
     from busbridge_rabbitmq._wire import Wire
+
+    MakeDelivery = Callable[..., RabbitDelivery]
+    """As the class itself is called."""
 
 _log = logging.getLogger("busbridge.rabbitmq.consume")
 
@@ -29,14 +34,17 @@ _log = logging.getLogger("busbridge.rabbitmq.consume")
 class Consumer:
     """Takes from one queue into an inbox, and settles what is finished."""
 
-    def __init__(self, queue: str, prefetch: int, inbox: Inbox, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, queue: str, prefetch: int, inbox: Inbox, copies: Copies, make: MakeDelivery = RabbitDelivery
+    ) -> None:
         self.queue = queue
         self.session = Session()
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         """Done when nothing comes any more: the reason, or None where the broker cancelled the consumer."""
+        self._make = make
         self._prefetch = prefetch
         self._inbox = inbox
-        self._dead_letters = dead_letters
+        self._copies = copies
         self._settling = Settling(self.session, prefetch)
         self._channel: Channel | None = None
         self._tag = ""
@@ -64,7 +72,7 @@ class Consumer:
             return
         self._busy += 1
         redelivered = method.redelivered
-        self._inbox.put(RabbitDelivery(self, method.delivery_tag, properties, body, redelivered=redelivered))
+        self._inbox.put(self._make(self, method.delivery_tag, properties, body, redelivered=redelivered))
 
     def retried(self, delivery: RabbitDelivery) -> None:
         """Hands the same message out again: no word to the broker, which would put it behind others."""
@@ -76,7 +84,11 @@ class Consumer:
 
     def rejected(self, delivery: RabbitDelivery, record: Headers) -> None:
         """To the dead letters, which finish it when they have it."""
-        self._dead_letters.put(delivery, record)
+        self._copies.bury(delivery, record)
+
+    def put_off(self, delivery: RabbitDelivery, tier: int, added: Headers) -> None:
+        """To a queue in which it waits. It is finished when that has it."""
+        self._copies.put_off(delivery, tier, added)
 
     def released(self, delivery: RabbitDelivery) -> None:
         """Stays unacknowledged until the channel closes, and goes back then; at once after `give_back`."""

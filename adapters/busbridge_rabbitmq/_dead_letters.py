@@ -28,7 +28,10 @@ _PATIENCE = 30.0
 
 @final
 class DeadLetters:
-    """Publishes dead letters in batches, in the order of rejection, for as long as it takes."""
+    """Publishes dead letters in batches, in the order of rejection, for as long as it takes.
+
+    What is put off goes the same way: it is the same promise, to another queue.
+    """
 
     def __init__(self, route: Route, publisher: Publisher, repair: Callable[[], Awaitable[None]]) -> None:
         self._route = route
@@ -41,7 +44,7 @@ class DeadLetters:
         """Takes over a rejected delivery."""
         self._queue.append((delivery, record))
         if self._task is None:
-            self._task = asyncio.create_task(self._drain(), name=f"busbridge dead letters to {self._route.name}")
+            self._task = asyncio.create_task(self._drain(), name=f"busbridge copies to {self._route.name}")
 
     async def idle(self) -> None:
         """Waits until all are confirmed."""
@@ -61,7 +64,7 @@ class DeadLetters:
         try:
             await self._until_empty()
         except ClosedError:
-            _log.info("%d dead letters to %r were not sent before closing", len(self._queue), self._route.name)
+            _log.info("%d messages for %r were not sent before closing", len(self._queue), self._route.name)
         finally:
             self._task = None  # at once: what is put next must find that nobody is draining
 
@@ -83,7 +86,7 @@ class DeadLetters:
         if not left:
             return True
         why = next(outcome.error for outcome in outcomes if outcome.status is not Status.CONFIRMED)
-        _log.error("%d dead letters wait: %s", len(left), why)
+        _log.error("%d messages for %r wait: %s", len(left), self._route.name, why)
         await self._mend()
         return False
 
@@ -100,7 +103,7 @@ class DeadLetters:
         try:
             await self._repair()
         except BusbridgeError as error:
-            _log.error("the dead-letter queue %r can't be declared: %s", self._route.name, error)
+            _log.error("the queue %r can't be declared: %s", self._route.name, error)
 
 
 def _finished(delivery: RabbitDelivery, outcome: Outcome) -> bool:

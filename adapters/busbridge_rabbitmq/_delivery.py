@@ -52,6 +52,9 @@ class RabbitDelivery(Delivery):
         else:
             self.consumer.rejected(self, record)
 
+    def _put_off(self, tier: int, added: Headers) -> None:
+        self.consumer.put_off(self, tier, added)
+
     def _release(self) -> None:
         if not self.finished:
             self.consumer.released(self)

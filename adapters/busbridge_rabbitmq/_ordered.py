@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from busbridge_rabbitmq._connection import Link
-    from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._copies import Copies
     from busbridge_rabbitmq._options import Options
 
 _log = logging.getLogger("busbridge.rabbitmq.ordered")
@@ -44,11 +44,11 @@ class OrderedSource(BaseSource):
         shards: tuple[str, ...],
         prefetch: int,
         link: Link,
-        dead_letters: DeadLetters,
+        copies: Copies,
         ensure: Callable[[], Awaitable[None]],
         options: Options,
     ) -> None:
-        super().__init__(name, prefetch, link, dead_letters, ensure, options)
+        super().__init__(name, prefetch, link, copies, ensure, options)
         self._shards = shards
         self._share: Share | None = None
 
@@ -100,7 +100,7 @@ class OrderedSource(BaseSource):
         claims = Claims(self._name, wire)
 
         async def start(shard: str, most: int) -> Consumer:
-            consumer = Consumer(shard, max(1, self._prefetch // most), self._inbox, self._dead_letters)
+            consumer = Consumer(shard, max(1, self._prefetch // most), self._inbox, self._copies)
             await consumer.start(wire)
             return consumer
 

@@ -13,12 +13,14 @@ from busbridge_rabbitmq import _errors
 from busbridge_rabbitmq._base_source import BaseSource
 from busbridge_rabbitmq._connection import Backoff, patiently
 from busbridge_rabbitmq._consumer import Consumer
+from busbridge_rabbitmq._delivery import RabbitDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from busbridge_rabbitmq._connection import Link
-    from busbridge_rabbitmq._dead_letters import DeadLetters
+    from busbridge_rabbitmq._consumer import MakeDelivery
+    from busbridge_rabbitmq._copies import Copies
     from busbridge_rabbitmq._options import Options
 
 _log = logging.getLogger("busbridge.rabbitmq.consume")
@@ -33,11 +35,13 @@ class QueueSource(BaseSource):
         queue: str,
         prefetch: int,
         link: Link,
-        dead_letters: DeadLetters,
+        copies: Copies,
         ensure: Callable[[], Awaitable[None]],
         options: Options,
+        make: MakeDelivery = RabbitDelivery,
     ) -> None:
-        super().__init__(queue, prefetch, link, dead_letters, ensure, options)
+        super().__init__(queue, prefetch, link, copies, ensure, options)
+        self._make = make
         self._consumer: Consumer | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -95,7 +99,7 @@ class QueueSource(BaseSource):
 
     async def _started(self) -> Consumer:
         wire = await self._link.wire()
-        consumer = Consumer(self._name, self._prefetch, self._inbox, self._dead_letters)
+        consumer = Consumer(self._name, self._prefetch, self._inbox, self._copies, self._make)
         try:
             await consumer.start(wire)
         except AMQPError as error:

@@ -126,12 +126,30 @@ def dead_letter_queue(name: str) -> Queue:
 
 
 def subscription(plan: SubscriptionPlan) -> Iterator[Declaration]:
-    """A subscription's dead-letter queue, and on a topic the queue of its own with its bindings."""
+    """A subscription's dead-letter queue, its queues for waiting, and on a topic its own queue with its bindings."""
     yield dead_letter_queue(plan.dead_letters)
+    yield from _waiting(plan)
     if plan.destination.kind is Kind.TOPIC:
         yield _own_queue(plan)
         for binding in plan.bindings:
             yield from _bindings(plan, binding)
+
+
+def queue_of(plan: SubscriptionPlan) -> str:
+    """The queue that a subscription reads, where that is a single one."""
+    return plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
+
+
+def _waiting(plan: SubscriptionPlan) -> Iterator[Queue]:
+    """A queue for each tier, from which the broker hands what has waited to the subscription, and to no other.
+
+    All in it wait equally long: RabbitMQ lets go of a queue's head only, so a long wait would hold up those behind it.
+    """
+    for name, seconds in zip(plan.waiting, plan.retry.tiers, strict=True):
+        back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue_of(plan)}
+        kept = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-overflow": "reject-publish"}
+        waits = {"x-message-ttl": round(seconds * 1000), "x-dead-letter-strategy": "at-least-once"}
+        yield Queue(name, {**kept, **waits, **back})
 
 
 def _own_queue(plan: SubscriptionPlan) -> Queue:

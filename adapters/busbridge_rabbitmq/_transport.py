@@ -11,12 +11,15 @@ from busbridge.transport import Capabilities, Outcome, Status
 from busbridge_rabbitmq import _options, _topology
 from busbridge_rabbitmq._batch import Batch, Item
 from busbridge_rabbitmq._connection import Link, patiently
+from busbridge_rabbitmq._copies import Copies
 from busbridge_rabbitmq._dead_letters import DeadLetters
+from busbridge_rabbitmq._delivery import RabbitDelivery
 from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
 from busbridge_rabbitmq._provision import Provisioner
 from busbridge_rabbitmq._publisher import Publisher
 from busbridge_rabbitmq._removal import Remover
+from busbridge_rabbitmq._returns import Returns
 from busbridge_rabbitmq._routes import Route, shards
 from busbridge_rabbitmq._source import QueueSource
 
@@ -39,6 +42,7 @@ class RabbitMQTransport:
         header_routing=True,
         max_length=True,
         ttl=True,
+        delays=True,
         survives_restart=True,
         reports_unroutable=True,
         default_prefetch=200,
@@ -127,22 +131,33 @@ class RabbitMQTransport:
 
         if not plan.durable:
             await ensure()
-        dead_letters = DeadLetters(Route.to_queue(plan.dead_letters), self._publisher, ensure)
+        copies = self._copies(plan, ensure)
         prefetch = plan.prefetch or self.capabilities.default_prefetch
         if plan.destination.ordered:
-            return await self._ordered(plan.destination, prefetch, dead_letters, ensure)
-        queue = plan.group if plan.destination.kind is Kind.TOPIC else plan.destination.physical
-        source = QueueSource(queue, prefetch, self._in, dead_letters, ensure, self._options)
+            return await self._ordered(plan.destination, prefetch, copies, ensure)
+        make = Returns(plan.waiting).delivery if plan.waiting else RabbitDelivery
+        source = QueueSource(_topology.queue_of(plan), prefetch, self._in, copies, ensure, self._options, make)
         await source.begin(self._settings.patience)
         self._sources.append(source)
         return source
 
+    async def returning(self, plan: SubscriptionPlan) -> Sequence[Source]:  # noqa: ARG002 - they come by its own source
+        """As `Delaying.returning`: the broker moves what has waited to the queue that the subscription reads."""
+        self._refuse_when_closed()
+        return ()
+
+    def _copies(self, plan: SubscriptionPlan, ensure: Callable[[], Awaitable[None]]) -> Copies:
+        dead, *tiers = (
+            DeadLetters(Route.to_queue(name), self._publisher, ensure) for name in (plan.dead_letters, *plan.waiting)
+        )
+        return Copies(dead, tiers)
+
     async def _ordered(
-        self, queue: Destination, prefetch: int, dead_letters: DeadLetters, ensure: Callable[[], Awaitable[None]]
+        self, queue: Destination, prefetch: int, copies: Copies, ensure: Callable[[], Awaitable[None]]
     ) -> Source:
         link = Link(self._settings, self._options, f"consuming {queue.physical}")
         name = queue.physical
-        source = OrderedSource(name, shards(queue), prefetch, link, dead_letters, ensure, self._options)
+        source = OrderedSource(name, shards(queue), prefetch, link, copies, ensure, self._options)
         await source.begin(self._settings.patience)
         self._sources.append(source)
         return source

@@ -100,7 +100,7 @@ class Bench:
 
     def remove(self):
         """Deletes what was provisioned."""
-        self.delete(self.stream.physical, self.plan.dead_letters)
+        self.delete(self.stream.physical, self.plan.dead_letters, *self.plan.waiting)
 
 
 async def receive(source, count, *, settle=True):

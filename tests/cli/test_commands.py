@@ -120,6 +120,14 @@ def test_show_lists_the_way_to_each_handler_in_80_columns(busbridge: Command) ->
     assert ["shop.stock-reserved", "order-events", "-", "-"] in cells
 
 
+def test_show_lists_how_long_attempts_wait_at_the_broker(busbridge: Command, folder: Path) -> None:
+    retry = "match: shop.order-created, retry: {attempts: 8, first: 500ms}}"
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("match: shop.order-created}", retry))
+    done = busbridge("show", "shop:inventory")
+    assert "again after" in done.stdout
+    assert "500ms" in done.stdout
+
+
 def test_show_without_services_lists_every_route(busbridge: Command) -> None:
     done = busbridge("show")
     assert "shop.order-created" in done.stdout

@@ -566,6 +566,60 @@ class _Sleeping(BentHistory):
         self.inner.abandon()
 
 
+class Waiting(Bent):
+    """Bends what puts messages off; a returned message may be put off again."""
+
+    def deliver(self, deliveries):
+        return [BentDelivery(each, later=self.bent(each)) for each in deliveries]
+
+    async def returning(self, plan):
+        return [BentSource(self, plan, each) for each in await self.inner.returning(plan)]
+
+
+class NeverWaits(Waiting):
+    """Hands over at once what is put off."""
+
+    def bent(self, delivery):
+        return lambda tier, attempts: delivery.retry()
+
+
+class WaitsInOneLine(Waiting):
+    """Has one place for waiting: the short ones stand behind the long."""
+
+    def bent(self, delivery):
+        return lambda tier, attempts: delivery.later(1, attempts)
+
+
+class ForgetsWhatWaits(Waiting):
+    """Loses one message in ten that is put off."""
+
+    def bent(self, delivery):
+        return lambda tier, attempts: delivery.later(tier, attempts) if next(self.count) % 10 else delivery.accept()
+
+
+class ForgetsTheAttemptsOfWhatWaits(Waiting):
+    """Hands it over as new."""
+
+    def bent(self, delivery):
+        return lambda tier, attempts: delivery.later(tier, 0)
+
+
+class ReturnsToEverybody(Waiting):
+    """Publishes what waits to its destination again, where others get it too."""
+
+    async def subscribe(self, plan):
+        self.destination = plan.destination
+        return await super().subscribe(plan)
+
+    def bent(self, delivery):
+        def later(tier, attempts):
+            entry = Entry(self.destination, delivery.body, delivery.headers, delivery.key, "conformance.message")
+            self.task = asyncio.ensure_future(self.inner.publish([entry], 1))
+            return delivery.later(tier, attempts)
+
+        return later
+
+
 SABOTEURS = {
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
@@ -639,5 +693,10 @@ SABOTEURS = {
         "C17-order_survives_rolling_restart-ordered_queue",
     ],
     DrainsWithoutEnd: ["C28-graceful_stop_drains-stream"],
+    NeverWaits: ["C26-waits_its_time-queue", "C26-waits_its_time-stream"],
+    WaitsInOneLine: ["C26-waits_its_time-queue"],
+    ForgetsWhatWaits: ["C26-waits_its_time-topic"],
+    ForgetsTheAttemptsOfWhatWaits: ["C26-waits_its_time-stream"],
+    ReturnsToEverybody: ["C26-waits_its_time-topic"],
 }
 """Each saboteur, and the cases that must notice it."""

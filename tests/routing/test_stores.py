@@ -78,14 +78,6 @@ def test_delays_double_up_to_the_longest_or_stay_as_they_are() -> None:
     assert RetryPlan(attempts=3, immediate=1, first=5, backoff=Backoff.FIXED).span == 10
 
 
-@pytest.mark.parametrize("key", ["immediate", "first", "max", "backoff"])
-def test_delays_need_a_store(key: str) -> None:
-    value = {"immediate": 1, "backoff": "fixed"}.get(key, "2s")
-    (problem,) = told(with_store(None, {key: value}))
-    place = f"services.stock.subscriptions.reserve.retry.{key}"
-    assert problem == f"{place}: a delayed attempt waits in a store, and the service has none"
-
-
 def test_delays_on_an_ordered_subscription_are_refused_since_later_messages_would_overtake() -> None:
     source = with_store(SQLITE, {"first": "1s"})
     source["destinations"] = {"orders": {"kind": "stream", "transport": "broker"}}

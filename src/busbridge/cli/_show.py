@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from busbridge.contract import info_of
+from busbridge.routing import tier_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ _NOBODY = "-"
 
 
 class Flow(NamedTuple):
-    """One contract's way to one handler, as cells of one or two lines; `-` where the way ends."""
+    """One contract's way to one handler, as cells of a few lines; `-` where the way ends."""
 
     contract: str
     destination: str
@@ -60,10 +61,15 @@ def _ways(
     listed = [plan for plan in plans if not services or plan.service in services]
     for plan in listed:
         for handler in _handlers(contract, plan, services):
-            yield Flow(contract, destination, f"{plan.service}\n{plan.name}", handler)
+            yield Flow(contract, destination, _described_plan(plan), handler)
     publishes = any(contract == info_of(each).name for service in services.values() for each in service.publishes)
     if not listed and (publishes or not services):
         yield Flow(contract, destination)
+
+
+def _described_plan(plan: SubscriptionPlan) -> str:
+    tiers = ", ".join(tier_name(each) for each in plan.retry.tiers)
+    return f"{plan.service}\n{plan.name}" + (f"\nagain after {tiers}" if tiers else "")
 
 
 def _handlers(contract: str, plan: SubscriptionPlan, services: Mapping[str, Service[Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from busbridge.transport import Position, Session, Settlement
 
 if TYPE_CHECKING:
     from busbridge.memory._group import Group, Member
+    from busbridge.memory._source import MemorySource
     from busbridge.transport import Headers
 
 
@@ -29,6 +30,11 @@ class Assignment:
         self._next = group.marks[index]
         self._order: deque[int] = deque()
         self._finished: set[int] = set()
+
+    @property
+    def source(self) -> MemorySource:
+        """As `Lease.source`."""
+        return self.member.source
 
     def check(self) -> None:
         """Raises PositionLost if the log no longer holds what comes next."""

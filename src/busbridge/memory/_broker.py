@@ -19,6 +19,7 @@ from busbridge.transport import CONFIRMED, Outcome, Position, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from busbridge.memory._group import Group
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology
     from busbridge.transport import Entry, Headers, Until
 
@@ -111,8 +112,15 @@ class MemoryBroker:
 
     def subscribe(self, plan: SubscriptionPlan, prefetch: int) -> MemorySource:
         """A source of what the subscription gets from now on, shared with its other sources."""
-        place = self._destinations.place(plan)
+        return self._source(plan, prefetch, self._destinations.place(plan))
 
+    def returning(self, plan: SubscriptionPlan, prefetch: int) -> list[MemorySource]:
+        """What was put off and does not come back to where the subscription reads: that of a stream."""
+        if plan.destination.kind is not Kind.STREAM:
+            return []
+        return [self._source(plan, prefetch, self._destinations.returning(plan))]
+
+    def _source(self, plan: SubscriptionPlan, prefetch: int, place: Mailbox | Group) -> MemorySource:
         def bury(stored: Stored, record: Headers) -> None:
             self._bury(plan.dead_letters, stored, record)
 
@@ -120,7 +128,8 @@ class MemoryBroker:
             self._sources.discard(source)
             self._destinations.unbind(plan)
 
-        source = MemorySource(plan, prefetch, lambda source: place.join(source, bury), left)
+        waiting = self._destinations.waiting(plan) if plan.retry.tiers else None
+        source = MemorySource(plan, prefetch, lambda source: place.join(source, bury), left, waiting)
         self._sources.add(source)
         return source
 

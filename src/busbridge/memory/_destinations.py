@@ -10,6 +10,7 @@ from busbridge.memory._mailbox import Mailbox
 from busbridge.memory._quiescence import Place, Quiescence
 from busbridge.memory._stream import Log
 from busbridge.memory._topic import Topic
+from busbridge.memory._waiting import Waiting
 from busbridge.retry import PREFIX, Reason
 from busbridge.routing import Kind
 
@@ -39,6 +40,8 @@ class Destinations:
         self._bury = bury
         self._declared: dict[str, Destination] = {}
         self._holders: dict[str, Holder] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._returning: dict[str, Mailbox] = {}
 
     def get(self, destination: Destination) -> Holder | None:
         """What keeps the messages of a destination; None if it was not declared."""
@@ -110,14 +113,16 @@ class Destinations:
         self.quiescence.check()
 
     def forget_subscription(self, plan: SubscriptionPlan) -> None:
-        """Deletes what a topic copied for a subscription, or how far it has come in a stream."""
+        """Deletes what a topic copied for a subscription, or how far it has come in a stream, and what it put off."""
+        self._waiting.pop(plan.group, None)
+        self._returning.pop(plan.group, None)
         match self.get(plan.destination):
             case Topic() as topic:
                 topic.unbind(plan.group)
             case Log() as log:
                 log.groups.pop(plan.group, None)
             case _:
-                return
+                pass
         self.quiescence.check()
 
     def place(self, plan: SubscriptionPlan) -> Mailbox | Group:
@@ -134,8 +139,23 @@ class Destinations:
             case None:
                 raise missing(plan)
 
+    def waiting(self, plan: SubscriptionPlan) -> Waiting:
+        """Where a subscription puts off to."""
+        if (known := self._waiting.get(plan.group)) is None:
+            place = self.place(plan)
+            known = Waiting(place if isinstance(place, Mailbox) else self.returning(plan))
+            self._waiting[plan.group] = known
+        return known
+
+    def returning(self, plan: SubscriptionPlan) -> Mailbox:
+        """What a subscription of a stream has put off comes back into a mailbox of its own: others read the stream."""
+        if (known := self._returning.get(plan.group)) is None:
+            known = Mailbox(f"{plan.group}.retry", self.quiescence, self._clock, _never)
+            self._returning[plan.group] = known
+        return known
+
     def _places(self) -> list[Place]:
-        places: list[Place] = []
+        places: list[Place] = [*self._waiting.values(), *self._returning.values()]
         for holder in self._holders.values():
             match holder:
                 case Mailbox():

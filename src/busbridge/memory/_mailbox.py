@@ -154,8 +154,8 @@ class MailboxFeed:
     def __init__(self, mailbox: Mailbox, source: MemorySource, bury: Bury) -> None:
         self.session = Session()
         self.out = 0
+        self.source = source
         self._mailbox = mailbox
-        self._source = source
         self._bury = bury
         self._held: dict[Stored, None] = {}
         self._again: deque[MemoryDelivery] = deque()
@@ -166,7 +166,10 @@ class MailboxFeed:
         if fresh and len(batch) < room:
             for stored in self._mailbox.take(room - len(batch)):
                 self._held[stored] = None
-                batch.append(MemoryDelivery(self, stored, None, redelivered=stored.redelivered))
+                attempts, position = stored.standing
+                batch.append(
+                    MemoryDelivery(self, stored, position, redelivered=stored.redelivered, attempt=attempts + 1)
+                )
         self.out += len(batch)
         return batch
 
@@ -175,13 +178,13 @@ class MailboxFeed:
         self.out -= 1
         if settlement is Settlement.RETRIED:
             self._again.append(delivery.again())
-            self._source.wake()
+            self.source.wake()
             return
         if settlement is Settlement.REJECTED:
             self._bury(delivery.stored, record)
         del self._held[delivery.stored]
         self._mailbox.finish(delivery.stored)
-        self._source.freed(self.out)
+        self.source.freed(self.out)
 
     def release(self, delivery: MemoryDelivery) -> None:
         """As `Lease.release`: it stays with this session until that ends."""
@@ -192,7 +195,7 @@ class MailboxFeed:
 
     def wait(self) -> None:
         """As `Feed.wait`."""
-        self._mailbox.wait(self._source)
+        self._mailbox.wait(self.source)
 
     def pass_on(self) -> None:
         """As `Feed.pass_on`."""
@@ -200,7 +203,7 @@ class MailboxFeed:
 
     def leave(self) -> None:
         """As `Feed.leave`."""
-        self._mailbox.leave(self._source)
+        self._mailbox.leave(self.source)
         self._give_back()
 
     def sever(self) -> None:

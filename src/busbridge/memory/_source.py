@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from busbridge.errors import ClosedError, SourceEnded
-from busbridge.transport import Delivery
+from busbridge.transport import Delivery, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from busbridge.memory._stored import Stored
+    from busbridge.memory._waiting import Waiting
     from busbridge.routing import SubscriptionPlan
-    from busbridge.transport import Headers, Position, Session, Settlement
+    from busbridge.transport import Headers, Position, Session
 
 Bury: TypeAlias = "Callable[[Stored, Headers], None]"
 """Keeps a rejected message, with its record, in the subscription's dead-letter place."""
@@ -23,6 +24,9 @@ class Lease(Protocol):
     """What holds a delivery until it is settled: a source's session at a queue, or an assignment of a partition."""
 
     session: Session
+
+    @property
+    def source(self) -> MemorySource: ...
 
     def settle(self, delivery: MemoryDelivery, settlement: Settlement, record: Headers) -> None: ...
 
@@ -64,6 +68,10 @@ class MemoryDelivery(Delivery):
         if not self.released:
             self.released = True
             self.lease.release(self)
+
+    def _put_off(self, tier: int, added: Headers) -> None:
+        self.lease.source.put_off(self, tier, added)
+        self.lease.settle(self, Settlement.DELAYED, ())
 
 
 class Feed(Protocol):
@@ -107,13 +115,16 @@ class MemorySource:
         prefetch: int,
         join: Callable[[MemorySource], Feed],
         on_close: Callable[[MemorySource], None],
+        waiting: Waiting | None = None,
     ) -> None:
+        """`waiting`: for what is put off; None where the plan has no tiers."""
         self._plan = plan
         self._prefetch = prefetch
         self._waiter: asyncio.Future[None] | None = None
         self._draining = False
         self._closed = False
         self._on_close = on_close
+        self._waiting = waiting
         self._feed = join(self)
 
     async def receive(self) -> Sequence[Delivery]:
@@ -151,6 +162,11 @@ class MemorySource:
         """A delivery was settled and `out` are left: a reader that waited for room may go on."""
         if out == self._prefetch - 1:
             self.wake()
+
+    def put_off(self, delivery: MemoryDelivery, tier: int, added: Headers) -> None:
+        """A delivery is settled by letting its message wait."""
+        assert self._waiting is not None
+        self._waiting.put(delivery, self._plan.retry.tiers[tier], added)
 
     def _takes(self) -> bool:
         return not self._draining and not self._closed and self._feed.out < self._prefetch

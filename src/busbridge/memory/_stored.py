@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from busbridge.errors import MessageRefused
 from busbridge.routing import Kind
+from busbridge.transport import Standing
 
 if TYPE_CHECKING:
     from busbridge.transport import Entry, Headers
+
+_NEVER_PUT_OFF: Final = Standing()
 
 
 @final
 class Stored:
     """One copy of a message in one place. Its parts are immutable, so that nothing is shared with who published it."""
 
-    __slots__ = ("body", "headers", "key", "redelivered", "sequence", "since")
+    __slots__ = ("body", "headers", "key", "redelivered", "sequence", "since", "standing")
 
-    def __init__(self, body: bytes | None, headers: Headers, key: str | None, since: float = 0.0) -> None:
+    def __init__(
+        self,
+        body: bytes | None,
+        headers: Headers,
+        key: str | None,
+        since: float = 0.0,
+        *,
+        standing: Standing = _NEVER_PUT_OFF,
+    ) -> None:
         self.body = body
         self.headers = headers
         self.key = key
         self.since = since
         self.sequence = 0
         self.redelivered = False
+        self.standing = standing
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"

@@ -37,6 +37,7 @@ class MemoryTransport:
         compaction=True,
         retention=True,
         replayable=True,
+        delays=True,
         positions=True,
         survives_restart=False,
         reports_unroutable=True,
@@ -88,6 +89,13 @@ class MemoryTransport:
         source = self.broker.subscribe(plan, plan.prefetch or self.capabilities.default_prefetch)
         self._sources.append(source)
         return source
+
+    async def returning(self, plan: SubscriptionPlan) -> list[MemorySource]:
+        """As `Delaying.returning`."""
+        self._check_open()
+        sources = self.broker.returning(plan, plan.prefetch or self.capabilities.default_prefetch)
+        self._sources += sources
+        return sources
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
         """As `Replayable.read`."""

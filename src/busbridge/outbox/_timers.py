@@ -206,6 +206,8 @@ class TimerSource:
                 burial = asyncio.create_task(self._bury(delivery, record))
                 self._burials.add(burial)
                 burial.add_done_callback(self._burials.discard)
+            case Settlement.DELAYED:
+                raise AssertionError(delivery)  # where there is a store, attempts wait in it
 
     def released(self, delivery: TimerDelivery) -> None:
         """A delivery was given back: it comes again when its claim ends, or once this source is closed."""

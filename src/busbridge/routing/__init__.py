@@ -9,6 +9,7 @@ from busbridge.routing._retry_plan import Backoff, RetryPlan
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._store_plan import StorePlan
 from busbridge.routing._telling import Telling
+from busbridge.routing._tiers import tier_name
 from busbridge.routing._topology import (
     Binding,
     Destination,
@@ -48,4 +49,5 @@ __all__ = [
     "read",
     "reference",
     "schema",
+    "tier_name",
 ]

@@ -33,4 +33,5 @@ def _names(config: Config, unread: Unread) -> Iterator[tuple[tuple[str, str, str
         transport, kind = plan.destination.transport, plan.destination.kind
         path = ("services", plan.service, "subscriptions", plan.name)
         yield (transport, "queue" if kind is Kind.TOPIC else "group", plan.group), path
-        yield (transport, "stream" if kind is Kind.STREAM else "queue", plan.dead_letters), path
+        for name in (plan.dead_letters, *plan.waiting):
+            yield (transport, "stream" if kind is Kind.STREAM else "queue", name), path

@@ -222,7 +222,10 @@ class RetrySection(Section):
     ] = None
     first: Annotated[
         Duration | None,
-        Field(description="How long the first delayed attempt waits, at least. Needs a `store`. Default: 1s."),
+        Field(
+            description="How long the first delayed attempt waits, at least. Without a `store` it waits at the broker, "
+            "in one of a few fixed tiers. Default: 1s."
+        ),
     ] = None
     longest: Annotated[
         Duration | None, Field(alias="max", description="How long any delayed attempt waits, at most. Default: 5m.")

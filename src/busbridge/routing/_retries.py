@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from busbridge.routing._retry_plan import Backoff, RetryPlan
+from busbridge.routing._tiers import tiers_of
 
 if TYPE_CHECKING:
     from busbridge.routing._config import KeyPath
@@ -18,22 +20,26 @@ _DELAYS: Final = ("immediate", "first", "max", "backoff")
 """Keys that ask for delayed attempts."""
 
 
-def retry_plan(path: KeyPath, section: RetrySection, *, ordered: bool, stored: bool, problems: Problems) -> RetryPlan:
+def retry_plan(
+    path: KeyPath, section: RetrySection, *, ordered: bool, durable: bool, stored: bool, problems: Problems
+) -> RetryPlan:
     """What `section`, which stands at `path`, says; all attempts follow at once unless it asks for delays.
 
-    `stored`: the service has a store, perhaps one that could not be read.
+    `durable`: neither the subscription nor its destination may go by itself. `stored`: the service has a store, perhaps
+    one that could not be read; without one the delays are tiers at the broker.
     """
     asked = [key for key in _DELAYS if section.given(key)]
     limit = _limit(path, section, problems)
     if not section.delays and section.immediate in {None, section.attempts}:
         return RetryPlan(section.attempts, section.attempts, limit=limit)
-    _check_place(path, asked[0], ordered=ordered, stored=stored, problems=problems)
+    _check_place(path, asked[0], ordered=ordered, lasting=stored or durable, problems=problems)
     first = _FIRST if section.first is None else section.first.total_seconds()
     longest = max(_LONGEST, first) if section.longest is None else section.longest.total_seconds()
     immediate = min(_IMMEDIATE, max(1, section.attempts - 1)) if section.immediate is None else section.immediate
     _check_numbers(path, section, immediate, first, longest, problems)
     backoff = section.backoff or Backoff.EXPONENTIAL
-    return RetryPlan(section.attempts, min(immediate, section.attempts), first, longest, backoff, limit)
+    plan = RetryPlan(section.attempts, min(immediate, section.attempts), first, longest, backoff, limit)
+    return plan if stored or ordered or not first else replace(plan, tiers=tiers_of(plan))
 
 
 def _limit(path: KeyPath, section: RetrySection, problems: Problems) -> float | None:
@@ -44,14 +50,15 @@ def _limit(path: KeyPath, section: RetrySection, problems: Problems) -> float | 
     return section.limit.total_seconds()
 
 
-def _check_place(path: KeyPath, key: str, *, ordered: bool, stored: bool, problems: Problems) -> None:
+def _check_place(path: KeyPath, key: str, *, ordered: bool, lasting: bool, problems: Problems) -> None:
     if ordered:
         problem = "a delayed attempt would let later messages of its key overtake it: the subscription is ordered"
         hint = "leave the delays out, or say `ordered: false`"
         problems.add((*path, key), problem, hint, because=(*path[:-1], "ordered"))
-    elif not stored:
-        problem = "a delayed attempt waits in a store, and the service has none"
-        problems.add((*path, key), problem, f"add services.{path[1]}.store, or leave the delays out")
+    elif not lasting:
+        problem = "a delayed attempt waits at the broker, which may have forgotten the subscription before it is due"
+        hint = f"add services.{path[1]}.store, leave the delays out, or make destination and subscription durable"
+        problems.add((*path, key), problem, hint)
 
 
 def _check_numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -24,7 +25,8 @@ class RetryPlan:
     attempts: int = 3
     """Calls of the handler, the first one included."""
     immediate: int = 3
-    """How many of them follow at once; the rest waits among the timers of the store. Never more than `attempts`."""
+    """How many of them follow at once; the rest waits, among the timers of the store or in `tiers`. At most `attempts`.
+    """
     first: float = 1.0
     """Seconds before the first delayed attempt, at least."""
     longest: float = 300.0
@@ -32,10 +34,12 @@ class RetryPlan:
     backoff: Backoff = Backoff.EXPONENTIAL
     limit: float | None = None
     """Seconds that one attempt may take; None: any time."""
+    tiers: tuple[float, ...] = ()
+    """Seconds that attempts wait at the broker, where there is no store: all there is, the shortest first."""
 
     @property
     def delayed(self) -> int:
-        """How many attempts wait for a timer."""
+        """How many attempts wait."""
         return self.attempts - self.immediate
 
     def ceiling(self, number: int) -> float:
@@ -43,6 +47,18 @@ class RetryPlan:
         if self.backoff is Backoff.FIXED:
             return self.first
         return min(self.longest, self.first * 2.0 ** min(number, 1000))
+
+    def wait(self, number: int) -> float:
+        """Seconds that delayed attempt `number` waits at least, where nothing is drawn at random."""
+        return self.first if self.backoff is Backoff.FIXED else self.ceiling(number - 1)
+
+    def tier(self, number: int) -> int:
+        """Which of `tiers` delayed attempt `number` waits in: the first that is as long as its delay."""
+        return self.tier_for(self.wait(number))
+
+    def tier_for(self, seconds: float) -> int:
+        """Which of `tiers` a wait of `seconds` becomes: the first that is as long, or the last."""
+        return min(bisect_left(self.tiers, seconds), len(self.tiers) - 1)
 
     @property
     def span(self) -> float:

@@ -72,7 +72,9 @@ def _retry(
 ) -> RetryPlan:
     stored = service.store is not None or problems.unread.within((*path[:2], "store"))
     ordered = _ordered(section, destination)
-    return retry_plan((*path, "retry"), section.retry, ordered=ordered, stored=stored, problems=problems)
+    durable = destination.durable and section.durable is not False
+    at = (*path, "retry")
+    return retry_plan(at, section.retry, ordered=ordered, durable=durable, stored=stored, problems=problems)
 
 
 def _ordered(section: SubscriptionSection, destination: Destination) -> bool:

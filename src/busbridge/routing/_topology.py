@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from busbridge.routing._retry_plan import RetryPlan
 from busbridge.routing._telling import Telling
+from busbridge.routing._tiers import tier_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +126,11 @@ class SubscriptionPlan:
     def dead_letters(self) -> str:
         """The physical name of the subscription's dead-letter place."""
         return f"{self.group}.dead"
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The physical names of the places where attempts wait at the broker, one for each tier of `retry`."""
+        return tuple(f"{self.group}.retry.{tier_name(each)}" for each in self.retry.tiers)
 
 
 @dataclass(frozen=True, slots=True)

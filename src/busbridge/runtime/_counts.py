@@ -19,7 +19,7 @@ class Counts:
         self.duplicate = 0
         """Accepted without a call of the handler: the store knows their message."""
         self.scheduled = 0
-        """Put off to a timer, which brings the message back."""
+        """Put off: a timer of the store, or a tier at the broker, brings the message back."""
         self.released = 0
         """Given back unsettled: cancelled, or their session ended before they began."""
         self.discarded: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from busbridge.errors import (
     UnknownContract,
     UnknownVersion,
 )
-from busbridge.retry import Reason, record_of, words_of
+from busbridge.retry import Reason, put_off_headers, record_of, words_of
 from busbridge.routing import Others
 from busbridge.runtime._context import LiveContext, Surroundings
 from busbridge.runtime._counts import Counts
@@ -98,7 +98,10 @@ class Handling:
             if failure.final or attempt >= self._plan.attempts:
                 self._bury(delivery, failure, attempt)
                 return
-            self._say(failure, attempt)
+            if (tier := self._tier(failure, attempt)) is not None:
+                self._put_off(delivery, failure, attempt, tier)
+                return
+            self._say(failure, attempt, min(failure.after or 0.0, _LONGEST_WAIT))
             if not await self._wait(delivery, failure.after or 0.0):  # the next attempt is somebody else's
                 self.release(delivery, failure.error)
                 return
@@ -107,12 +110,12 @@ class Handling:
             message = choice.read(body)  # the handler may have changed what it was given
             failure = await self._attempt(choice, message, delivery, attempt)
 
-    def _say(self, failure: Failure, attempt: int) -> None:
+    def _say(self, failure: Failure, attempt: int, seconds: float) -> None:
         _log.warning(
             "%s: attempt %d failed, trying again%s: %s: %s",
             self._plan.group,
             attempt,
-            f" in {min(failure.after, _LONGEST_WAIT):g} s" if failure.after else "",
+            f" in {seconds:g} s" if seconds else "",
             type(failure.error).__qualname__,
             words_of(failure.error),
         )
@@ -198,6 +201,21 @@ class Handling:
             exc_info=trace,
         )
         self._observe(delivery, "dead", failure.error)
+
+    def _tier(self, failure: Failure, attempts: int) -> int | None:
+        """Where the next attempt waits at the broker; None: it is made here."""
+        retry = self._plan.retry
+        if not retry.tiers:
+            return None
+        if failure.after:
+            return retry.tier_for(failure.after)
+        return retry.tier(attempts - retry.immediate + 1) if attempts >= retry.immediate else None
+
+    def _put_off(self, delivery: Delivery, failure: Failure, attempts: int, tier: int) -> None:
+        delivery.later(tier, attempts, put_off_headers(delivery.headers))
+        self.counts.scheduled += 1
+        self._say(failure, attempts, self._plan.retry.tiers[tier])
+        self._observe(delivery, "scheduled", failure.error)
 
     def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
         """Gives a delivery back that is not settled: the broker hands it over again."""

@@ -59,6 +59,10 @@ def _capability_faults(capabilities: Capabilities, transport: str, config: Confi
             yield Fault(f"transport {transport!r} can't route by headers", config.locate((*path, "headers")))
         if not plan.durable and not capabilities.ephemeral:
             yield Fault(f"transport {transport!r} has durable subscriptions only", config.locate((*path, "durable")))
+        if plan.retry.tiers and not capabilities.delays:
+            problem = f"transport {transport!r} can't let attempts wait"
+            hint = f"add services.{plan.service}.store, or leave the delays out"
+            yield Fault(problem, config.locate((*path, "retry")), hint)
         if plan.prefetch and limit and plan.prefetch > limit:
             problem = f"transport {transport!r} takes a prefetch of {limit} at most, not {plan.prefetch}"
             yield Fault(problem, config.locate((*path, "prefetch")))

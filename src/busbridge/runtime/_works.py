@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from busbridge.contract import Registry
 from busbridge.runtime._dispatch import Dispatcher
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Source, Transport
+    from busbridge.transport import Delaying, Source, Transport
 
 
 @final
@@ -41,17 +41,23 @@ class Works:
     async def subscribed(self, declared: SubscriptionPlan) -> Worker:
         """Takes from the broker, as Transport.subscribe does and raises."""
         plan = replace(declared, version=self.service.version)
-        return self.worker(plan, await self.transports[plan.destination.transport].subscribe(plan))
+        transport = self.transports[plan.destination.transport]
+        source = await transport.subscribe(plan)
+        returning = await cast("Delaying", transport).returning(plan) if plan.retry.tiers else ()
+        return self.worker(plan, source, *returning)
 
-    def worker(self, plan: SubscriptionPlan, source: Source) -> Worker:
-        """Chooses, once, between the way through the store and the shorter one without."""
+    def worker(self, plan: SubscriptionPlan, source: Source, *returning: Source) -> Worker:
+        """Chooses, once, between the way through the store and the shorter one without.
+
+        `returning`: what attempts that waited at the broker come back by, beside `source`; nothing, with a store.
+        """
         dispatcher, system = self._dispatcher(plan), self.transports[plan.destination.transport].system
         common = dispatcher, self.publishing, self.resources, system, self.tracing, self.observer
         if self.storing is not None:
             return self.storing.work(plan, source, *common)
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
-        return Worker(plan, [source], lanes, handling.counts)
+        return Worker(plan, [source, *returning], lanes, handling.counts)
 
     def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:
         handlers = self.service.subscriptions[plan.name].handlers

@@ -8,16 +8,18 @@ from busbridge.transport._messages import (
     Headers,
     Kept,
     Outcome,
-    Position,
     Session,
     Settlement,
     Status,
 )
-from busbridge.transport._protocol import History, Replayable, Source, Transport, Until
+from busbridge.transport._position import Position
+from busbridge.transport._protocol import Delaying, History, Replayable, Source, Transport, Until
+from busbridge.transport._standing import Standing, standing_in, without_standing
 
 __all__ = [
     "CONFIRMED",
     "Capabilities",
+    "Delaying",
     "Delivery",
     "Entry",
     "Headers",
@@ -29,7 +31,10 @@ __all__ = [
     "Session",
     "Settlement",
     "Source",
+    "Standing",
     "Status",
     "Transport",
     "Until",
+    "standing_in",
+    "without_standing",
 ]

@@ -33,6 +33,8 @@ class Capabilities:
     """How long a stream keeps messages can be declared."""
     replayable: bool = False
     """A stream can be read from the past on, by a new subscription or without one: earliest, an offset, a time."""
+    delays: bool = False
+    """An attempt may wait at the broker for its time, in one of a few fixed tiers."""
     positions: bool = False
     """Confirmed publishes and deliveries carry a partition and an offset."""
     survives_restart: bool = False

@@ -7,26 +7,21 @@ more than anything else done to a message here.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from busbridge.errors import StaleDelivery
+from busbridge.transport._standing import standing_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from busbridge.errors import BusbridgeError
     from busbridge.routing import Destination
+    from busbridge.transport._position import Position
 
 Headers: TypeAlias = "Sequence[tuple[str, object]]"
 """Headers as the broker carries them: in order, repeats kept. Values are str or bytes where busbridge wrote them; a
 foreign producer may send None (Kafka) or any AMQP field value. The content type travels as header `content-type`."""
-
-
-class Position(NamedTuple):
-    """Where a message stands in a stream."""
-
-    partition: int
-    offset: int
 
 
 @final
@@ -124,13 +119,15 @@ class Settlement(StrEnum):
     ACCEPTED = "accepted"
     RETRIED = "retried"
     REJECTED = "rejected"
+    DELAYED = "delayed"
 
 
 class Delivery:
     """One attempt to hand a message to a subscription. Settled once; the first settlement wins.
 
-    A transport subclasses it and implements `_settle` and `_release`. All methods are plain calls on the event loop's
-    thread that never block: the transport collects settlements and sends them in batches (`Source.flush` waits).
+    A transport subclasses it and implements `_settle`, `_release` and, where it has `delays`, `_put_off`. All methods
+    are plain calls on the event loop's thread that never block: the transport collects settlements and sends them in
+    batches (`Source.flush` waits).
     """
 
     __slots__ = ("attempt", "body", "headers", "key", "position", "redelivered", "session", "settlement")
@@ -171,6 +168,21 @@ class Delivery:
         """
         return self._once(Settlement.REJECTED, record)
 
+    def later(self, tier: int, attempts: int, added: Headers = ()) -> bool:
+        """Puts it off: after `tier` of its plan's `retry.tiers` the message comes to this subscription, and no other.
+
+        It comes as a new delivery whose `attempt` is `attempts` + 1, with body, key and position as they were and
+        `added` after its headers. This one stays unfinished until the broker has confirmed the message in its place of
+        waiting, however long that takes. False and StaleDelivery as `accept`. Where the transport declares `delays`.
+        """
+        if self.settlement is not None:
+            return False
+        if not self.session.alive:
+            raise StaleDelivery(repr(self))
+        self.settlement = Settlement.DELAYED
+        self._put_off(tier, [*added, *standing_headers(attempts, self.position)])
+        return True
+
     def release(self) -> None:
         """Not handled and not settled: this process is done with it. It is delivered again after this session."""
         if self.settlement is None:
@@ -189,6 +201,9 @@ class Delivery:
         raise NotImplementedError
 
     def _release(self) -> None:
+        raise NotImplementedError
+
+    def _put_off(self, tier: int, added: Headers) -> None:
         raise NotImplementedError
 
     def __repr__(self) -> str:

@@ -119,6 +119,17 @@ class Transport(Protocol):
         ...
 
 
+class Delaying(Transport, Protocol):
+    """What a transport that declares `delays` has besides. `provision` and `remove` know the places of waiting too."""
+
+    async def returning(self, plan: SubscriptionPlan) -> Sequence[Source]:
+        """Begins to take what was put off (`Delivery.later`) and does not come back by what `subscribe` returned.
+
+        Never hands over before it is due. What waits is held beside the plan's prefetch. Raises as `subscribe`.
+        """
+        ...
+
+
 class History(Protocol):
     """What a stream has kept, as one reader goes through it. No subscription: nobody's position moves by it."""
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from busbridge.routing import Destination, Kind, SubscriptionPlan
+from busbridge.routing import Destination, Kind, RetryPlan, SubscriptionPlan
 from busbridge_kafka import _topology as topology
 from busbridge_kafka._admin import Shape
 
@@ -64,3 +64,13 @@ def test_what_is_not_declared_may_be_anything():
 def test_the_order_of_policies_is_no_difference():
     wanted = topology.wanted_stream(stream(partitions=3, compaction=True, retention=timedelta(seconds=1)))
     assert topology.differences(wanted, Shape(3, 1), {"cleanup.policy": "delete,compact", "retention.ms": "1000"}) == []
+
+
+def test_attempts_wait_in_a_kafka_topic_for_each_tier_and_are_kept_for_long_after_they_are_due():
+    retry = RetryPlan(attempts=3, immediate=1, tiers=(1.5, 60))
+    plan = SubscriptionPlan("shop", "stock", stream(partitions=3), retry=retry)
+    wanted = topology.wanted_waiting(plan, {"shop.log": 5})
+    assert [each.name for each in wanted] == ["shop.stock.retry.1500ms", "shop.stock.retry.60s"]
+    assert [each.partitions for each in wanted] == [5, 5]
+    month = topology.OVERDUE_SECONDS * 1000
+    assert [each.config["retention.ms"] for each in wanted] == [str(month + 1500), str(month + 60_000)]

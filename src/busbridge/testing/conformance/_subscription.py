@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from busbridge.testing.conformance._checks import judge
 from busbridge.testing.conformance._ledger import Ledger
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from busbridge.testing.conformance._bench import Bench
     from busbridge.testing.conformance._checks import Verdict
     from busbridge.testing.conformance._worker import Treat
+    from busbridge.transport import Delaying
 
 _SHOWN: Final = 5
+
+
+@final
+class _Shared:
+    """A client of several members: the bench closes it."""
+
+    async def close(self) -> None:
+        """Not yet."""
 
 
 @final
@@ -39,6 +48,14 @@ class Subscription:
         worker = Worker(f"member-{next(self._names)}", client, source, self.ledger, treat, self._bench.rig.patience)
         self.workers.append(worker)
         return worker
+
+    async def workers_of_all(self, treat: Treat) -> None:
+        """A new member, and what it takes beside its source: messages that come back from waiting."""
+        await self.worker(treat)
+        client = await self._bench.client()
+        for source in await cast("Delaying", client).returning(self.plan):
+            name = f"member-{next(self._names)}"
+            self.workers.append(Worker(name, _Shared(), source, self.ledger, treat, self._bench.rig.patience))
 
     async def stop(self) -> None:
         """Stops every member, each gracefully."""

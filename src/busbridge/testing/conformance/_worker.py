@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from busbridge.errors import ClosedError, SourceEnded, StaleDelivery
 from busbridge.testing.conformance._ledger import What
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from busbridge.testing.conformance._ledger import Ledger
-    from busbridge.transport import Delivery, Headers, Source, Transport
+    from busbridge.transport import Delivery, Headers, Source
 
     Treat: TypeAlias = "Callable[[Worker, Delivery], object]"
+
+
+class Client(Protocol):
+    """What a member leaves when it ends."""
+
+    async def close(self) -> None: ...
 
 
 def accept(worker: Worker, delivery: Delivery) -> None:
@@ -43,7 +49,7 @@ class Worker:
     """Reads until stopped. What stopped it unasked is raised by `stop` and by `check`."""
 
     def __init__(
-        self, name: str, client: Transport, source: Source, ledger: Ledger, treat: Treat, patience: float
+        self, name: str, client: Client, source: Source, ledger: Ledger, treat: Treat, patience: float
     ) -> None:
         self.name = name
         self._client = client

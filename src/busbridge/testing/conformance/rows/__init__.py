@@ -11,6 +11,7 @@ from busbridge.testing.conformance.rows import (
     _reading,
     _settling,
     _sharing,
+    _waiting,
 )
 
 ROWS: Final = tuple(
@@ -24,6 +25,7 @@ ROWS: Final = tuple(
             *_order.ROWS,
             *_sharing.ROWS,
             *_closing.ROWS,
+            *_waiting.ROWS,
         ),
         key=lambda row: row.id,
     )
