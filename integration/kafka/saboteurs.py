@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from busbridge.transport import Settlement
-from busbridge_kafka import _start
+from busbridge_kafka import _offsets, _start
 from busbridge_kafka._dead_letters import DeadLetter
 from busbridge_kafka._delivery import KafkaDelivery
 from busbridge_kafka._source import KafkaSource
@@ -51,7 +51,7 @@ def start_not_resolved():
 
     def ends(consumer, assigned):
         committed = consumer.committed(assigned, timeout=10)
-        latest = _start._at(consumer, assigned, _start._LATEST)
+        latest = _offsets.at(consumer, assigned, _offsets.LATEST)
         return [known if known.offset >= 0 else end for known, end in zip(committed, latest, strict=True)]
 
     with patch.object(_start, "begin", lambda consumer, plan: None), patch.object(_start, "resume", ends):
