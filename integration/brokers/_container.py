@@ -28,6 +28,12 @@ class Specification:
     ports: dict[int, int]
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Files that only their owner may read; the image's entry point gives them to the broker's user."""
+    peers: tuple[str, str] | None = None
+    """For a node of a cluster: the network on which its peers find it, and the host name under which they do."""
+    memory: str = ""
+    """What it may use at most, as Docker writes it; no limit if empty."""
 
 
 @final
@@ -44,13 +50,16 @@ class Container:
         """A started container of that set. It is removed again if it cannot be started."""
         name = f"{set_name}-{specification.broker}-{secrets.token_hex(3)}"
         # A RabbitMQ node keeps its data under a name made from its host's: that must be the same after a restart.
-        options = ["--name", name, "--hostname", name.replace(".", "-"), *_label_options(specification, set_name)]
+        host = specification.peers[1] if specification.peers else name.replace(".", "-")
+        options = ["--name", name, "--hostname", host, *_label_options(specification, set_name)]
         for outside, inside in specification.ports.items():
             options += ["--publish", f"127.0.0.1:{outside}:{inside}"]
         for key, value in specification.environment.items():
             options += ["--env", f"{key}={value}"]
+        if specification.memory:
+            options += ["--memory", specification.memory]
         container = cls(docker("create", *options, specification.image, timeout=900))
-        container._put_and_start(specification.files)
+        container._prepare_and_start(specification)
         return container
 
     @classmethod
@@ -59,22 +68,40 @@ class Container:
         found = containers_with(f"publish={port}", f"label={SET_LABEL}")
         return cls(found[0]) if found else None
 
-    def _put_and_start(self, files: dict[str, str]) -> None:
+    def _prepare_and_start(self, specification: Specification) -> None:
         try:
-            for path, text in files.items():
+            for path, text in specification.files.items():
                 self.put(path, text)
+            for path, text in specification.secrets.items():
+                self.put(path, text, mode=0o600)
+            if specification.peers:
+                self.join(*specification.peers)
             self.start()
         except DockerError:
             self.remove()
             raise
 
-    def put(self, path: str, text: str) -> None:
+    def put(self, path: str, text: str, *, mode: int = 0o644) -> None:
         """Writes a file inside, readable by everyone there: the broker's user has another id in each image."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             file.write_text(text)
-            file.chmod(0o644)
+            file.chmod(mode)
             docker("cp", str(file), f"{self.id}:{path}")
+
+    def join(self, network: str, alias: str = "") -> None:
+        """Connects it with a network, on which it is found as `alias`."""
+        docker("network", "connect", *(["--alias", alias] if alias else []), network, self.id)
+
+    def leave(self, network: str) -> None:
+        """Cuts it off from a network: what is sent to it there vanishes, and so does what it sends."""
+        docker("network", "disconnect", network, self.id)
+
+    @property
+    def networks(self) -> set[str]:
+        """The networks that it is connected with."""
+        form = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+        return set(docker("inspect", "--format", form, self.id).split())
 
     def start(self) -> None:
         """Starts it; no effect if it runs."""
@@ -148,11 +175,26 @@ def set_names() -> set[str]:
     return set(_labels(SET_LABEL))
 
 
+def create_network(set_name: str) -> str:
+    """The name of a new network of that set, on which its containers reach each other and nothing else."""
+    name = f"{set_name}-{secrets.token_hex(3)}"
+    docker("network", "create", "--internal", "--label", f"{SET_LABEL}={set_name}", name)
+    return name
+
+
+def remove_network(name: str) -> None:
+    """Removes a network that no container is connected with."""
+    docker("network", "rm", name)
+
+
 def remove_sets(*set_names: str) -> int:
-    """Removes every container of these sets, with its data; returns how many there were."""
+    """Removes every container of these sets, with its data, and their networks; returns how many containers it were."""
     found = [container.id for name in set_names for container in containers_of(name)]
     if found:
         docker("rm", "--force", "--volumes", *found)
+    for name in set_names:
+        for network in docker("network", "ls", "--quiet", "--filter", f"label={SET_LABEL}={name}").split():
+            remove_network(network)
     return len(found)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from integration.brokers._certificates import Certificates
 
-_SETTINGS_FILE = "/mnt/shared/config/server.properties"
+SETTINGS_FILE = "/mnt/shared/config/server.properties"
 _ENVIRONMENT = {"KAFKA_HEAP_OPTS": "-Xmx512m -Xms256m"}
 
 
@@ -88,7 +88,7 @@ def start_kafka(set_name: str, *, certificates: Certificates | None = None, sett
     with free_ports(4 if certificates else 1) as (port, *rest):
         secure = SecureListeners(rest[0], rest[1], rest[2]) if certificates else None
         lines = secure_settings(port, secure) if secure else plain_settings(port)
-        files = {_SETTINGS_FILE: f"{lines}\n{settings}", **(secure_files(certificates) if certificates else {})}
+        files = {SETTINGS_FILE: f"{lines}\n{settings}", **(secure_files(certificates) if certificates else {})}
         ports = {published: published for published in (port, *rest)}
         specification = Specification("kafka", f"kafka://127.0.0.1:{port}", image, ports, _ENVIRONMENT, files)
         return Kafka(specification.url, Container.create(specification, set_name), secure)

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from integration.brokers._certificates import Certificates
 
+_PEER_PORT = 9092
 _CONTROLLER_PORT = 9093
 _SECRETS = "/etc/kafka/secrets"
 _LOGIN = "org.apache.kafka.common.security"
@@ -45,6 +48,35 @@ def secure_settings(port: int, secure: SecureListeners) -> str:
     """One node with a plain listener, for the test's own hand, and the secure ones."""
     secured = {"SSL": secure.ssl, "SASL_PLAINTEXT": secure.sasl_plaintext, "SASL_SSL": secure.sasl_ssl}
     return _settings({"PLAINTEXT": port, **secured}, extra=_tls() + _sasl(secure) + _permissions())
+
+
+def node_settings(port: int, number: int, hosts: Sequence[str]) -> str:
+    """Node `number` (from 1) of a cluster whose nodes find each other at `hosts`; clients reach it at `port`."""
+    voters = ",".join(f"{each}@{host}:{_CONTROLLER_PORT}" for each, host in enumerate(hosts, 1))
+    return f"""
+process.roles=broker,controller
+node.id={number}
+controller.quorum.voters={voters}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://:{port},PEER://:{_PEER_PORT},CONTROLLER://:{_CONTROLLER_PORT}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PEER://{hosts[number - 1]}:{_PEER_PORT}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PEER
+log.dirs=/var/lib/kafka/data
+auto.create.topics.enable=false
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.replication.factor=3
+offsets.topic.num.partitions=6
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+transaction.state.log.num.partitions=6
+share.coordinator.state.topic.replication.factor=3
+share.coordinator.state.topic.min.isr=2
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=6000
+replica.lag.time.max.ms=6000
+"""
 
 
 def secure_files(certificates: Certificates) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from integration.brokers._certificates import Certificates
 
-_AMQP, _AMQPS, _MANAGEMENT = 5672, 5671, 15672
+AMQP, _AMQPS, MANAGEMENT = 5672, 5671, 15672
 _WATERMARK = "0.4"  # the share of memory at which RabbitMQ 3 alarms by itself; RabbitMQ 4 does at 0.6
 _CERTIFICATES = "/etc/busbridge"
 
@@ -31,7 +31,7 @@ class RabbitMQ(Broker):
     @property
     def management_url(self) -> str:
         """http://HOST:PORT of the management API; user and password are those of `url`."""
-        return f"http://{self.host}:{self.container.port(_MANAGEMENT)}"
+        return f"http://{self.host}:{self.container.port(MANAGEMENT)}"
 
     @property
     def tls_url(self) -> str:
@@ -90,7 +90,7 @@ def start_rabbitmq(
     tls = _tls_settings(client_certificate_required) if certificates else ""
     files["/etc/rabbitmq/rabbitmq.conf"] = tls + settings
     with free_ports(3) as (amqp, amqps, management):
-        url, ports = f"amqp://guest:guest@127.0.0.1:{amqp}/", {amqp: _AMQP, amqps: _AMQPS, management: _MANAGEMENT}
+        url, ports = f"amqp://guest:guest@127.0.0.1:{amqp}/", {amqp: AMQP, amqps: _AMQPS, management: MANAGEMENT}
         specification = Specification(broker, url, image, ports, files=files)
         return RabbitMQ(url, Container.create(specification, set_name))
 
