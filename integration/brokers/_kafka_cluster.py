@@ -1,4 +1,4 @@
-"""A cluster of three Kafka nodes, each broker and controller at once; everything has three copies, two of them in step."""
+"""Three Kafka nodes, each broker and controller at once; everything has three copies, two of them in step."""
 
 from __future__ import annotations
 
