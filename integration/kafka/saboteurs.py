@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from busbridge.transport import Settlement
 from busbridge_kafka import _offsets, _start
+from busbridge_kafka._commits import Commits
 from busbridge_kafka._dead_letters import DeadLetter
 from busbridge_kafka._delivery import KafkaDelivery
 from busbridge_kafka._source import KafkaSource
@@ -54,7 +55,11 @@ def start_not_resolved():
         latest = _offsets.at(consumer, assigned, _offsets.LATEST)
         return [known if known.offset >= 0 else end for known, end in zip(committed, latest, strict=True)]
 
-    with patch.object(_start, "begin", lambda consumer, plan: None), patch.object(_start, "resume", ends):
+    with (
+        patch.object(_start, "begin", lambda consumer, plan: None),
+        patch.object(_start, "resume", ends),
+        patch.object(Commits, "last", lambda commits, consumer, assignments: None),  # where nothing has begun
+    ):
         yield
 
 
