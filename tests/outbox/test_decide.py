@@ -23,20 +23,22 @@ def states(redrive):
         "crashed often": row(InboxState.RUNNING, 0, CRASHES - 1, redrive),
         "running from a timer": row(InboxState.RUNNING, 2, 0, redrive),
         "scheduled": row(InboxState.SCHEDULED, 2, 0, redrive),
+        "blocked": row(InboxState.BLOCKED, 2, 0, redrive),
         "handled": row(InboxState.HANDLED, 1, 0, redrive),
         "dead": row(InboxState.DEAD, 3, 0, redrive),
     }
 
 
 BY_THE_SAME = {
-    # state: (first or second copy, delivered again, its timer, the timer of an earlier attempt)
-    "not known": (HANDLE, COUNT, COUNT, COUNT),
-    "running": (ALONE, ALONE, ALONE, ALONE),
-    "crashed often": (CRASHED, CRASHED, CRASHED, CRASHED),
-    "running from a timer": (DUPLICATE, DUPLICATE, ALONE, DUPLICATE),
-    "scheduled": (DUPLICATE, DUPLICATE, COUNT, DUPLICATE),
-    "handled": (DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE),
-    "dead": (BURY, BURY, DUPLICATE, DUPLICATE),
+    # state: (first or second copy, delivered again, in order, in order again, its timer, that of an earlier attempt)
+    "not known": (HANDLE, COUNT, HANDLE, COUNT, COUNT, COUNT),
+    "running": (ALONE, ALONE, ALONE, ALONE, ALONE, ALONE),
+    "crashed often": (CRASHED, CRASHED, CRASHED, CRASHED, CRASHED, CRASHED),
+    "running from a timer": (DUPLICATE, DUPLICATE, ALONE, ALONE, ALONE, DUPLICATE),
+    "scheduled": (DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE, COUNT, DUPLICATE),
+    "blocked": (HANDLE, COUNT, HANDLE, COUNT, DUPLICATE, DUPLICATE),
+    "handled": (DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE),
+    "dead": (BURY, BURY, BURY, BURY, DUPLICATE, DUPLICATE),
 }
 BY_ANOTHER = {
     # state: (new redrive, new redrive delivered again, copy from before the redrive, timer from before it)
@@ -45,6 +47,7 @@ BY_ANOTHER = {
     "crashed often": (HANDLE, COUNT, DUPLICATE, DUPLICATE),
     "running from a timer": (HANDLE, COUNT, DUPLICATE, DUPLICATE),
     "scheduled": (HANDLE, COUNT, DUPLICATE, DUPLICATE),
+    "blocked": (HANDLE, COUNT, DUPLICATE, DUPLICATE),
     "handled": (DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE),
     "dead": (HANDLE, COUNT, DUPLICATE, DUPLICATE),
 }
@@ -54,6 +57,8 @@ def same(redrive):
     return (
         Arrival(redrive=redrive),
         Arrival(redelivered=True, redrive=redrive),
+        Arrival(kept=True, redrive=redrive),
+        Arrival(redelivered=True, kept=True, redrive=redrive),
         Arrival(2, timer=True, redrive=redrive),
         Arrival(1, timer=True, redrive=redrive),
     )
@@ -69,7 +74,7 @@ OTHERS = (
 
 @pytest.mark.parametrize("redrive", ["", "first"], ids=["itself", "redriven"])
 @pytest.mark.parametrize("state", BY_THE_SAME)
-@pytest.mark.parametrize("arrival", range(4), ids=["first", "again", "timer", "late timer"])
+@pytest.mark.parametrize("arrival", range(6), ids=["first", "again", "kept", "kept again", "timer", "late timer"])
 def test_a_message_that_comes_by_the_same_way(state, arrival, redrive):
     found = decide(states(redrive)[state], same(redrive)[arrival])
     assert found.action is BY_THE_SAME[state][arrival]
@@ -99,6 +104,12 @@ def test_a_crash_between_the_commit_of_a_timer_and_the_settlement_leaves_one_liv
     scheduled = row(InboxState.SCHEDULED, 1)
     assert decide(scheduled, Arrival(redelivered=True)).action is DUPLICATE
     assert decide(scheduled, Arrival(1, timer=True)).action is COUNT
+
+
+def test_a_message_that_blocks_and_kills_its_process_is_no_duplicate_of_itself():
+    """Its attempts come from the broker, so that none of them is an earlier one than what the row knows."""
+    running = row(InboxState.RUNNING, 2)
+    assert decide(running, Arrival(redelivered=True, kept=True)) == Decision(ALONE, ended=2, crashes=1)
 
 
 def test_a_redrive_of_a_dead_message_begins_anew():

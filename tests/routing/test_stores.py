@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from busbridge.routing import Backoff, RetryPlan, load
+from busbridge.routing import Backoff, OnFailure, RetryPlan, load
 from tests.routing.helpers import QUEUE, told
 
 SQLITE = {"url": "sqlite:///stock.db"}
@@ -78,14 +78,32 @@ def test_delays_double_up_to_the_longest_or_stay_as_they_are() -> None:
     assert RetryPlan(attempts=3, immediate=1, first=5, backoff=Backoff.FIXED).span == 10
 
 
-def test_delays_on_an_ordered_subscription_are_refused_since_later_messages_would_overtake() -> None:
-    source = with_store(SQLITE, {"first": "1s"})
+def ordered(store: object, retry: dict[str, object], **subscription: object) -> dict[str, object]:
+    source = with_store(store, retry)
     source["destinations"] = {"orders": {"kind": "stream", "transport": "broker"}}
-    (problem,) = told(source)
-    assert problem.startswith("services.stock.subscriptions.reserve.retry.first: ")
-    assert "overtake" in problem
-    source["services"]["stock"]["subscriptions"]["reserve"]["ordered"] = False  # type: ignore[index]
-    load(source, environ={})
+    source["services"]["stock"]["subscriptions"]["reserve"].update(subscription)  # type: ignore[index]
+    return source
+
+
+def test_delays_on_an_ordered_subscription_block_their_key() -> None:
+    for source, expected in (
+        (ordered(None, {"first": "1s"}), OnFailure.BLOCK),
+        (ordered(SQLITE, {"first": "1s"}, on_failure="block"), OnFailure.BLOCK),
+        (ordered(SQLITE, {"first": "1s"}, ordered=False), None),
+    ):
+        assert load(source, environ={}).services["stock"].subscriptions["reserve"].on_failure is expected
+
+
+def test_what_keeps_an_order_is_refused_where_there_is_none() -> None:
+    (problem,) = told(ordered(SQLITE, {}, ordered=False, on_failure="block"))
+    assert problem.startswith("services.stock.subscriptions.reserve.on_failure: ")
+    assert "not ordered" in problem
+
+
+def test_without_a_store_a_key_may_not_block_for_longer_than_brokers_wait() -> None:
+    (problem,) = told(ordered(None, {"attempts": 20, "first": "10s"}))
+    assert problem.startswith("services.stock.subscriptions.reserve.retry: its delays may last ")
+    load(ordered(SQLITE, {"attempts": 20, "first": "10s"}), environ={})
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ class Arrival(NamedTuple):
     redelivered: bool = False
     """It was handed over before, to somebody who may have died of it."""
     timer: bool = False
+    kept: bool = False
+    """Its broker keeps it between its attempts, so that any of them comes from there: an ordered subscription."""
     redrive: str = ""
     """The redrive that brings it; empty for the message itself."""
 
@@ -69,14 +71,23 @@ def decide(row: InboxRow | None, arrival: Arrival) -> Decision:
         return Decision(Action.DUPLICATE, row.attempt, row.crashes)
     if arrival.redrive != row.redrive:
         return _other_redrive(row, arrival)
+    return _of_the_same(row, arrival)
+
+
+def _of_the_same(row: InboxRow, arrival: Arrival) -> Decision:
     match row.state:
         case InboxState.RUNNING:
             return _unfinished(row, arrival)
         case InboxState.SCHEDULED:
-            due = arrival.timer and arrival.attempt >= row.attempt
-            return Decision(Action.COUNT if due else Action.DUPLICATE, row.attempt, row.crashes)
+            action = Action.COUNT if arrival.timer and arrival.attempt >= row.attempt else Action.DUPLICATE
+        case InboxState.BLOCKED:
+            again = Action.COUNT if arrival.redelivered else Action.HANDLE
+            action = Action.DUPLICATE if arrival.timer else again
         case InboxState.DEAD:  # a timer's dead letter was committed with the row: there is nothing to repeat
-            return Decision(Action.DUPLICATE if arrival.timer else Action.BURY, row.attempt, row.crashes)
+            action = Action.DUPLICATE if arrival.timer else Action.BURY
+        case InboxState.HANDLED:
+            action = Action.DUPLICATE
+    return Decision(action, row.attempt, row.crashes)
 
 
 def _anew(arrival: Arrival) -> Decision:
@@ -92,7 +103,7 @@ def _other_redrive(row: InboxRow, arrival: Arrival) -> Decision:
 
 
 def _unfinished(row: InboxRow, arrival: Arrival) -> Decision:
-    if arrival.attempt < row.attempt:  # what runs is the attempt of a later timer
+    if arrival.attempt < row.attempt and not arrival.kept:  # what runs is the attempt of a later timer
         return Decision(Action.DUPLICATE, row.attempt, row.crashes)
     crashes = row.crashes + 1
     return Decision(Action.CRASHED if crashes >= CRASHES else Action.ALONE, row.attempt, crashes)

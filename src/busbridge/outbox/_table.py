@@ -19,6 +19,7 @@ STATES: Final[Mapping[str, InboxRow | None]] = {
     f"running, after {CRASHES - 1} crashes": InboxRow(_KEY, InboxState.RUNNING, 0, CRASHES - 1, _NOW),
     "running, from a timer": InboxRow(_KEY, InboxState.RUNNING, 2, 0, _NOW),
     "scheduled": InboxRow(_KEY, InboxState.SCHEDULED, 2, 0, _NOW),
+    "blocked": InboxRow(_KEY, InboxState.BLOCKED, 2, 0, _NOW),
     "handled": InboxRow(_KEY, InboxState.HANDLED, 1, 0, _NOW),
     "dead": InboxRow(_KEY, InboxState.DEAD, 3, 0, _NOW),
 }
@@ -27,6 +28,8 @@ STATES: Final[Mapping[str, InboxRow | None]] = {
 ARRIVALS: Final[Mapping[str, Arrival]] = {
     "from the broker: the first time, or a second copy": Arrival(redrive=_NOW),
     "from the broker: delivered again": Arrival(redelivered=True, redrive=_NOW),
+    "in order, from the broker, which keeps it": Arrival(kept=True, redrive=_NOW),
+    "in order, from the broker: delivered again": Arrival(redelivered=True, kept=True, redrive=_NOW),
     "by its timer": Arrival(2, timer=True, redrive=_NOW),
     "by the timer of an earlier attempt": Arrival(1, timer=True, redrive=_NOW),
     "by a new redrive": Arrival(redrive="next"),

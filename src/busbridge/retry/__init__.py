@@ -2,7 +2,7 @@
 
 from busbridge.retry._again import redrive_of, redriven_headers
 from busbridge.retry._dead_letter import DeadLetter, read_record
-from busbridge.retry._delay import delay
+from busbridge.retry._delay import delay, pause
 from busbridge.retry._later import put_off_headers
 from busbridge.retry._names import FIRST_FAILED, PREFIX, REDRIVE, REDRIVES
 from busbridge.retry._reason import Reason
@@ -18,6 +18,7 @@ __all__ = [
     "Reason",
     "delay",
     "moment",
+    "pause",
     "put_off_headers",
     "read_record",
     "record_of",

@@ -1,4 +1,4 @@
-"""How long a delayed attempt waits."""
+"""How long an attempt waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from busbridge.routing import RetryPlan
+
+
+def pause(plan: RetryPlan, ended: int, after: float | None, between: Callable[[float, float], float]) -> float:
+    """Seconds until the next attempt, when `ended` of them have failed: `after`, where the handler has said so."""
+    if after is not None:
+        return after
+    return 0.0 if ended < plan.immediate else delay(plan, ended - plan.immediate + 1, between)
 
 
 def delay(plan: RetryPlan, number: int, between: Callable[[float, float], float]) -> float:

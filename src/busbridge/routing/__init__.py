@@ -3,9 +3,10 @@
 from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
 from busbridge.routing._load import Source, load, read
 from busbridge.routing._namespace import namespaced
+from busbridge.routing._on_failure import OnFailure
 from busbridge.routing._reading import Reading, in_order
 from busbridge.routing._reference import Key, reference, schema
-from busbridge.routing._retry_plan import Backoff, RetryPlan
+from busbridge.routing._retry_plan import LONGEST_BLOCK, Backoff, RetryPlan
 from busbridge.routing._settings import Tls, TransportSettings
 from busbridge.routing._store_plan import StorePlan
 from busbridge.routing._telling import Telling
@@ -22,12 +23,14 @@ from busbridge.routing._topology import (
 )
 
 __all__ = [
+    "LONGEST_BLOCK",
     "Backoff",
     "Binding",
     "Config",
     "Destination",
     "Key",
     "Kind",
+    "OnFailure",
     "Others",
     "Reading",
     "RetryPlan",

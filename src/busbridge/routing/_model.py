@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from busbridge.contract import CATALOG
+from busbridge.routing._on_failure import OnFailure
 from busbridge.routing._retry_plan import Backoff
 from busbridge.routing._topology import Kind, Others, Unrouted
 from busbridge.routing._values import (
@@ -318,6 +319,13 @@ class SubscriptionSection(Section):
         ),
     ] = None
     retry: Annotated[RetrySection, Field(description="What happens when a handler raises.")] = RetrySection()
+    on_failure: Annotated[
+        OnFailure | None,
+        Field(
+            description="An ordered subscription's key, while a message of it waits for its next attempt: `block`, the "
+            "later ones wait behind it. Other keys go on. Default: block."
+        ),
+    ] = None
     dead_letters: Annotated[
         DeadLettersSection, Field(description="What the records of its dead letters tell of the error.")
     ] = DeadLettersSection()

@@ -51,11 +51,7 @@ def _limit(path: KeyPath, section: RetrySection, problems: Problems) -> float | 
 
 
 def _check_place(path: KeyPath, key: str, *, ordered: bool, lasting: bool, problems: Problems) -> None:
-    if ordered:
-        problem = "a delayed attempt would let later messages of its key overtake it: the subscription is ordered"
-        hint = "leave the delays out, or say `ordered: false`"
-        problems.add((*path, key), problem, hint, because=(*path[:-1], "ordered"))
-    elif not lasting:
+    if not ordered and not lasting:
         problem = "a delayed attempt waits at the broker, which may have forgotten the subscription before it is due"
         hint = f"add services.{path[1]}.store, leave the delays out, or make destination and subscription durable"
         problems.add((*path, key), problem, hint)

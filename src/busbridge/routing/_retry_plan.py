@@ -5,7 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Final, final
+
+LONGEST_BLOCK: Final = 300.0
+"""Seconds that a delivery is kept unsettled for its next attempt, at most: brokers don't wait for ever (T17)."""
 
 
 class Backoff(StrEnum):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from busbridge.routing._bindings import bindings_of, well_formed
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
+from busbridge.routing._on_failure import on_failure
 from busbridge.routing._retries import retry_plan
 from busbridge.routing._routes import keys_routed_to
 from busbridge.routing._stores import check_window, store_plan
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from busbridge.routing._config import KeyPath, Route
     from busbridge.routing._model import ServiceSection, SubscriptionSection
+    from busbridge.routing._on_failure import OnFailure
     from busbridge.routing._problems import Problems
     from busbridge.routing._retry_plan import RetryPlan
 
@@ -56,7 +58,9 @@ def services(
             bindings = _bindings(path, each, destination, routes, problems)
             retry = _retry(path, each, destination, section, problems)
             told = telling((*path, "dead_letters"), each.dead_letters, problems)
-            plans[name] = replace(_plan(service, name, each, destination, bindings, retry), telling=told)
+            failing = _on_failure(path, each, destination, retry, problems, stored=_stored(path, section, problems))
+            plan = _plan(service, name, each, destination, bindings, retry)
+            plans[name] = replace(plan, telling=told, on_failure=failing)
         if store is not None:
             check_window(("services", service, "store"), store, plans.values(), problems)
         result[service] = ServicePlan(service, plans, store)
@@ -70,11 +74,28 @@ def _retry(
     service: ServiceSection,
     problems: Problems,
 ) -> RetryPlan:
-    stored = service.store is not None or problems.unread.within((*path[:2], "store"))
-    ordered = _ordered(section, destination)
+    stored, ordered = _stored(path, service, problems), _ordered(section, destination)
     durable = destination.durable and section.durable is not False
     at = (*path, "retry")
     return retry_plan(at, section.retry, ordered=ordered, durable=durable, stored=stored, problems=problems)
+
+
+def _on_failure(
+    path: KeyPath,
+    section: SubscriptionSection,
+    destination: Destination,
+    retry: RetryPlan,
+    problems: Problems,
+    *,
+    stored: bool,
+) -> OnFailure | None:
+    ordered = _ordered(section, destination)
+    return on_failure(path, section.on_failure, retry, ordered=ordered, stored=stored, problems=problems)
+
+
+def _stored(path: KeyPath, service: ServiceSection, problems: Problems) -> bool:
+    """Whether the service has a store, perhaps one that could not be read."""
+    return service.store is not None or problems.unread.within((*path[:2], "store"))
 
 
 def _ordered(section: SubscriptionSection, destination: Destination) -> bool:

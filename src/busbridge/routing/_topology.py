@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
 
+    from busbridge.routing._on_failure import OnFailure
+
 
 class Kind(StrEnum):
     """What a destination is."""
@@ -106,6 +108,8 @@ class SubscriptionPlan:
     """False: nothing is kept for it while nobody is connected."""
     others: Others = Others.DEAD_LETTER
     retry: RetryPlan = field(default_factory=RetryPlan)
+    on_failure: OnFailure | None = None
+    """None: there is no order to keep."""
     telling: Telling = field(default_factory=Telling)
     version: str = ""
     """Of the service, as its code says; empty where it says none."""

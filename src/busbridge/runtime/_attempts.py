@@ -79,7 +79,7 @@ class Attempts:
         while True:
             ended += 1
             outgoing, failure = await self._one(work, ended, transaction, bare=bare)
-            if failure is None or failure.final or self._is_late(failure) or ended >= self._plan.retry.immediate:
+            if failure is None or failure.final or failure.after or ended >= self._plan.retry.immediate:
                 return Attempted(ended, failure, outgoing)
             if not work.delivery.session.taking:
                 return Attempted(ended, failure, cut=True)
@@ -91,9 +91,6 @@ class Attempts:
                 type(failure.error).__qualname__,
                 words_of(failure.error),
             )
-
-    def _is_late(self, failure: Failure) -> bool:
-        return bool(failure.after) and not self._plan.ordered
 
     async def _one(
         self, work: Work, attempt: int, transaction: Transaction, *, bare: bool

@@ -10,7 +10,7 @@ from typing import final
 class Counts:
     """Numbers since the bus opened."""
 
-    __slots__ = ("dead", "discarded", "duplicate", "handled", "released", "repeated", "scheduled")
+    __slots__ = ("blocked", "dead", "discarded", "duplicate", "handled", "released", "repeated", "scheduled")
 
     def __init__(self) -> None:
         self.handled = 0
@@ -20,6 +20,8 @@ class Counts:
         """Accepted without a call of the handler: the store knows their message."""
         self.scheduled = 0
         """Put off: a timer of the store, or a tier at the broker, brings the message back."""
+        self.blocked = 0
+        """Attempts that failed in an ordered subscription, and let their key wait for the next one."""
         self.released = 0
         """Given back unsettled: cancelled, or their session ended before they began."""
         self.discarded: Counter[str] = Counter()

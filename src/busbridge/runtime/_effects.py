@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 from busbridge.errors import StoreContention, StoreError, StoreUnavailable
 from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
 from busbridge.retry import Reason, record_of
+from busbridge.runtime._aside import Aside
 from busbridge.runtime._attempts import Undone
 from busbridge.runtime._begun import Begun
 from busbridge.runtime._caution import Caution
 from busbridge.runtime._failure import Failure
+from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._attempts import Attempts
     from busbridge.runtime._endings import Endings
     from busbridge.runtime._intake import Intake
+    from busbridge.runtime._lanes import Wait
     from busbridge.runtime._pace import Pace
     from busbridge.runtime._unit import Between
     from busbridge.store import Store
@@ -92,6 +95,9 @@ class Effects:
         self._begun = Begun(store)
         self._caution = Caution()
         self._suspect = asyncio.Lock()
+        self._aside = Aside()
+        self.wait: Wait = not_at_work
+        """Where deliveries wait for their next attempt: that of its lanes, given before the first one comes."""
         self._database = Outage(_log, f"{plan.group} waits for its store")
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -103,8 +109,9 @@ class Effects:
         reached("received")
         held = dict.fromkeys(deliveries)
         try:
-            return await self._handle(held)
+            return self._aside.wait(await self._handle(held), held, self.wait)
         except BaseException as error:
+            self._aside.forget(held)
             for each in held:
                 self.release(each, error)
             raise
@@ -220,6 +227,7 @@ class Effects:
         reached("before_settle")
         for ended in unit.ended:
             self._end(ended, held)
+        self._aside.line_up(unit.behind)
         if unit.publishes:
             self._relay.poke()
         if self._timers is not None:
@@ -232,7 +240,7 @@ class Effects:
         try:
             async with self._store.transaction() as transaction:
                 rows = await transaction.inbox(work.key for work in works)
-                unit = Unit(transaction, rows, self._plan, self._attempts, self._between, bare=bare)
+                unit = Unit(transaction, rows, self._plan, self._attempts, self._between, self._aside.keys, bare=bare)
                 reached("in_transaction")
                 rest = await self._fill(unit, works)
                 await unit.write()
@@ -269,6 +277,11 @@ class Effects:
 
     def _end(self, ended: Ended, held: dict[Delivery, None]) -> None:
         if ended.delivery not in held:  # let go before
+            return
+        if ended.fate is Fate.BLOCKED:  # held still: it has not ended
+            self._begun.ended(ended.delivery)
+            self._endings.block(ended)
+            self._aside.add(ended.delivery, ended.seconds)
             return
         del held[ended.delivery]
         if ended.fate is Fate.RELEASED:

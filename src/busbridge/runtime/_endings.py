@@ -50,6 +50,10 @@ class Endings:
             error = ended.failure.error if ended.failure else None
             self._observer.ended(self._plan, ended.delivery, ended.fate.value, error)
 
+    def block(self, ended: Ended) -> None:
+        """Notes that it has not ended, and waits for its next attempt."""
+        self._count(ended)
+
     def _settle(self, ended: Ended) -> None:
         delivery, failure = ended.delivery, ended.failure
         if ended.fate is Fate.RELEASED:
@@ -72,6 +76,9 @@ class Endings:
                 counts.discarded[ended.rule] += 1
             case Fate.SCHEDULED:
                 counts.scheduled += 1
+                self._log_delay(ended)
+            case Fate.BLOCKED:
+                counts.blocked += 1
                 self._log_delay(ended)
             case Fate.DEAD:
                 assert failure is not None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, final
+import random
+from typing import TYPE_CHECKING, Any, final
 
 from busbridge.errors import (
     InvalidEnvelope,
@@ -14,29 +14,26 @@ from busbridge.errors import (
     UnknownContract,
     UnknownVersion,
 )
-from busbridge.retry import Reason, put_off_headers, record_of, words_of
-from busbridge.routing import Others
+from busbridge.retry import Reason, pause, put_off_headers, record_of, words_of
+from busbridge.routing import LONGEST_BLOCK, Others
 from busbridge.runtime._context import LiveContext, Surroundings
 from busbridge.runtime._counts import Counts
 from busbridge.runtime._dispatch import Discarded, taker
 from busbridge.runtime._failure import UNREADABLE, Failure, failure_of
+from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._outcomes import PublishError
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._dispatch import Bound, Choice, Dispatcher
+    from busbridge.runtime._lanes import Wait
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._publishing import Publishing
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Delivery
 
 _log = logging.getLogger("busbridge.handling")
-
-_LONGEST_WAIT: Final = 300.0
-"""Seconds that a delivery is kept waiting for its next attempt, at most: brokers don't wait for ever (T17)."""
-_LOOK: Final = 0.2
-"""Seconds between two looks whether it may still be kept."""
 
 
 @final
@@ -61,6 +58,8 @@ class Handling:
         self._surroundings = Surroundings(plan, publishing, resources)
         self._tracing = tracing
         self._observer = observer
+        self.wait: Wait = not_at_work
+        """Where deliveries wait for their next attempt: that of its lanes, given before the first one comes."""
 
     async def handle(self, delivery: Delivery) -> None:
         """Handles one delivery to its end. What it raises ends the process or this lane; the delivery is released."""
@@ -101,32 +100,34 @@ class Handling:
             if (tier := self._tier(failure, attempt)) is not None:
                 self._put_off(delivery, failure, attempt, tier)
                 return
-            self._say(failure, attempt, min(failure.after or 0.0, _LONGEST_WAIT))
-            if not await self._wait(delivery, failure.after or 0.0):  # the next attempt is somebody else's
+            if not delivery.session.taking:  # the next attempt is somebody else's
                 self.release(delivery, failure.error)
                 return
+            seconds = min(pause(self._plan.retry, attempt, failure.after, random.uniform), LONGEST_BLOCK)
+            self._say(failure, attempt, seconds)
             attempt += 1
             self.counts.repeated += 1
+            if seconds:
+                self._keep(delivery, attempt, seconds)
+                return
             message = choice.read(body)  # the handler may have changed what it was given
             failure = await self._attempt(choice, message, delivery, attempt)
+
+    def _keep(self, delivery: Delivery, attempt: int, seconds: float) -> None:
+        """Lets the delivery wait for its next attempt; where there is order, its key waits with it."""
+        delivery.attempt = attempt
+        self.counts.blocked += self._plan.ordered
+        self.wait([delivery], seconds)
 
     def _say(self, failure: Failure, attempt: int, seconds: float) -> None:
         _log.warning(
             "%s: attempt %d failed, trying again%s: %s: %s",
             self._plan.group,
             attempt,
-            f" in {seconds:g} s" if seconds else "",
+            f" in {seconds:.3g} s" if seconds else "",
             type(failure.error).__qualname__,
             words_of(failure.error),
         )
-
-    async def _wait(self, delivery: Delivery, seconds: float) -> bool:
-        """Keeps the delivery, and its lane, waiting; False where it may not be handled here any more."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + min(seconds, _LONGEST_WAIT)
-        while delivery.session.taking and (left := end - clock()) > 0:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(min(left, _LOOK))
-        return delivery.session.taking
 
     async def _attempt(self, choice: Choice, message: Contract, delivery: Delivery, attempt: int) -> Failure | None:
         try:

@@ -47,7 +47,8 @@ class Intake:
             return Ended(delivery, Fate.DISCARDED, rule="filtered")
         event = event_of(delivery, self._plan.destination)
         identity = identity_of(event, message, bound, self._plan)
-        return Work(delivery, choice, body, message, bound, event, identity, doubtful=doubtful)
+        kept = self._plan.ordered and delivery.key is not None and not isinstance(delivery, TimerDelivery)
+        return Work(delivery, choice, body, message, bound, event, identity, doubtful=doubtful, kept=kept)
 
     def _taker(self, choice: Choice, message: Contract, delivery: Delivery) -> tuple[Bound | None, bool]:
         """The first handler that takes the message, or whose `when` can't say: then each attempt asks it again."""

@@ -1,15 +1,19 @@
 """Long-lived tasks that take deliveries to handlers: no task and no thread hop per message.
 
 Ordered: a key always has the same lane, so that its messages are handled one after another. Unordered: all lanes share
-one line. The transport bounds what is handed over (prefetch), so the lines need no bound of their own.
+one line. What failed may wait, see `Waiting`. The transport
+bounds what is handed over (prefetch), so the lines need no bound of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from busbridge.runtime._waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
     Handle = Callable[[Delivery], Awaitable[None]]
     Release = Callable[[Delivery], None]
+    Wait = Callable[[Sequence[Delivery], float], None]
+    """See `Lanes.wait`."""
     HandleMany = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
     """Handles deliveries from the front, returns those that have not begun."""
 
@@ -31,6 +37,11 @@ class Together(NamedTuple):
 
     handle: HandleMany
     pace: Pace
+
+
+def not_at_work(deliveries: Sequence[Delivery], seconds: float) -> None:
+    """A `Wait` before there are lanes: nothing is handled then that could wait."""
+    raise AssertionError(deliveries, seconds)
 
 
 @final
@@ -48,6 +59,15 @@ class _Lane:
         if wakeup is not None and not wakeup.done():
             wakeup.set_result(None)
 
+    def without(self, key: str | bytes) -> list[Delivery]:
+        """Takes out what is of `key`, in its order."""
+        taken = [each for each in self.line if each.key == key]
+        if taken:
+            kept = [each for each in self.line if each.key != key]
+            self.line.clear()
+            self.line.extend(kept)
+        return taken
+
 
 @final
 class Lanes:
@@ -64,6 +84,7 @@ class Lanes:
         self._turn = cycle(self._lanes)
         self._ordered = ordered
         self._release = release
+        self._waiting = Waiting(self._let_go)
         self._open = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -76,10 +97,12 @@ class Lanes:
         """Lines the deliveries up and wakes the lanes they go to."""
         self._open += len(deliveries)
         self._empty.clear()
-        if self._ordered:
-            self._put_by_key(deliveries)
-        else:
+        if not self._ordered:
             self._put_anywhere(deliveries)
+        elif self._waiting.lines:
+            self._put_by_key(self._waiting.pass_by(deliveries))
+        else:
+            self._put_by_key(deliveries)
 
     def _put_anywhere(self, deliveries: Sequence[Delivery]) -> None:
         self._lanes[0].line.extend(deliveries)
@@ -95,6 +118,36 @@ class Lanes:
             lane.line.append(delivery)
             if lane.wakeup is not None:
                 lane.wake()
+
+    def wait(self, deliveries: Sequence[Delivery], seconds: float) -> None:
+        """Lets the first wait for `seconds`, and then be handled again; the others are handled after it.
+
+        All of them were being handled, which ends with this call. In an ordered subscription they are of one key; what
+        comes later of that key waits behind them, while other keys go on, in its lane too. What waits is released when
+        its session takes no more.
+        """
+        self._open += len(deliveries)
+        first = deliveries[0]
+        if self._ordered and first.key is not None:
+            lane = self._lanes[hash(first.key) % len(self._lanes)]
+            behind = lane.without(first.key)
+            self._waiting.put(first.key, [*deliveries, *behind], seconds, partial(self._again, lane))
+        else:
+            lane = next(self._turn)
+            self._waiting.put(object(), deliveries, seconds, partial(self._again, lane))
+
+    def _again(self, lane: _Lane, deliveries: Sequence[Delivery]) -> None:
+        self._put_back(lane, deliveries)
+        if self._ordered:
+            lane.wake()
+
+    def _let_go(self, delivery: Delivery) -> None:
+        self._release(delivery)
+        self._finish(1)
+
+    def hurry(self) -> None:
+        """Releases what waits, now and from now on: its next attempt is somebody else's."""
+        self._waiting.end()
 
     async def _run(self, lane: _Lane, handle: Handle) -> None:
         line = lane.line
@@ -151,6 +204,7 @@ class Lanes:
 
     async def close(self) -> None:
         """Releases what has not begun, cancels what is being handled, and waits for it to end. Twice is fine."""
+        self._waiting.end()
         for lane in self._lanes:
             while lane.line:
                 self._release(lane.line.popleft())

@@ -132,7 +132,7 @@ class Storing:
     ) -> Worker:
         """A subscription at work whose effects happen once."""
         counts = Counts()
-        timers = None if plan.ordered else self._timers(plan, dispatcher.places)
+        timers = self._timers(plan, dispatcher.places)
         effects = Effects(
             self.store,
             plan,
@@ -144,6 +144,7 @@ class Storing:
             self._pace(plan),
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
+        effects.wait = lanes.wait
         sources = [source] if timers is None else [source, timers]
         return Worker(plan, sources, lanes, counts, effects.finish)
 

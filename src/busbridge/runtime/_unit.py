@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, final
 
 from busbridge.errors import BusbridgeError
 from busbridge.outbox import Action, decide, to_dead_letter, to_outbox, to_timer
-from busbridge.retry import Reason, delay, record_of
+from busbridge.retry import Reason, pause, record_of
+from busbridge.routing import LONGEST_BLOCK
 from busbridge.runtime._dispatch import Discarded
 from busbridge.runtime._failure import Failure
 from busbridge.runtime._work import Ended, Fate
 from busbridge.store import InboxRow, InboxState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from busbridge.outbox import Decision
     from busbridge.routing import SubscriptionPlan
-    from busbridge.runtime._attempts import Attempted, Attempts
+    from busbridge.runtime._attempts import Attempts
     from busbridge.runtime._work import Work
     from busbridge.store import InboxKey, OutboxRow, TimerRow, Transaction
+    from busbridge.transport import Delivery
 
     Between = Callable[[float, float], float]
     """Draws a number between two."""
@@ -39,11 +41,14 @@ class Unit:
         plan: SubscriptionPlan,
         attempts: Attempts,
         between: Between,
+        aside: Collection[str | bytes | None],
         *,
         bare: bool = False,
     ) -> None:
-        """`bare`: no handler is called in a savepoint. One that fails raises Undone out of `take`."""
+        """`aside`: keys that wait. `bare`: no handler is called in a savepoint; one that fails raises Undone."""
         self.ended: list[Ended] = []
+        self.behind: list[Delivery] = []
+        """Those whose keys wait: they have not begun."""
         self.delays: list[float] = []
         """Seconds until the timers are due that it has set."""
         self._transaction = transaction
@@ -52,6 +57,7 @@ class Unit:
         self._attempts = attempts
         self._between = between
         self._bare = bare
+        self._aside = set(aside)
         self._changed: dict[InboxKey, InboxRow] = {}
         self._outbox: list[OutboxRow] = []
         self._timers: list[TimerRow] = []
@@ -59,6 +65,9 @@ class Unit:
 
     async def take(self, work: Work) -> bool:
         """Brings a message to its end here. False, and nothing done, where it must be counted first."""
+        if self._aside and work.delivery.key in self._aside:
+            self.behind.append(work.delivery)
+            return True
         decision = self._decision(work)
         match decision.action:
             case Action.HANDLE | Action.COUNT | Action.ALONE:
@@ -106,22 +115,24 @@ class Unit:
             self._end(work, Ended(work.delivery, Fate.HANDLED, made.ended, outgoing=made.outgoing))
         elif made.failure.final or made.ended >= self._plan.retry.attempts:
             self._die(work, made.failure, made.ended, decision.crashes)
+        elif work.kept:
+            self._block(work, made.ended, made.failure, decision.crashes)
         else:
-            await self._put_off(work, made, made.failure, decision.crashes)
+            await self._put_off(work, made.ended, made.failure, decision.crashes)
 
-    def _delay(self, ended: int, failure: Failure) -> float:
-        if failure.after is not None:
-            return failure.after
-        retry = self._plan.retry
-        return delay(retry, ended - retry.immediate + 1, self._between)
-
-    async def _put_off(self, work: Work, made: Attempted, failure: Failure, crashes: int) -> None:
-        seconds = self._delay(made.ended, failure)
+    async def _put_off(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
+        seconds = pause(self._plan.retry, ended, failure.after, self._between)
         due = await self._transaction.now() + seconds
-        self._timers.append(to_timer(work.delivery, work.identity.place, due, made.ended))
+        self._timers.append(to_timer(work.delivery, work.identity.place, due, ended))
         self.delays.append(seconds)
-        self._know(work, InboxState.SCHEDULED, made.ended, crashes)
-        self._end(work, Ended(work.delivery, Fate.SCHEDULED, made.ended, failure))
+        self._know(work, InboxState.SCHEDULED, ended, crashes)
+        self._end(work, Ended(work.delivery, Fate.SCHEDULED, ended, failure))
+
+    def _block(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
+        seconds = min(pause(self._plan.retry, ended, failure.after, self._between), LONGEST_BLOCK)
+        self._aside.add(work.delivery.key)
+        self._know(work, InboxState.BLOCKED, ended, crashes)
+        self._end(work, Ended(work.delivery, Fate.BLOCKED, ended, failure, seconds=seconds))
 
     def _die(self, work: Work, failure: Failure, attempts: int, crashes: int) -> None:
         self._know(work, InboxState.DEAD, attempts, crashes)

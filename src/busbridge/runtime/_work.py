@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery
 
 _FRESH: Final = Arrival()
+_FRESH_KEPT: Final = Arrival(kept=True)
 """How nearly every message comes, made once."""
 
 
@@ -40,6 +41,7 @@ class Work:
         "event",
         "failed",
         "identity",
+        "kept",
         "key",
         "suspect",
     )
@@ -55,6 +57,7 @@ class Work:
         identity: Identity,
         *,
         doubtful: bool = False,
+        kept: bool = False,
     ) -> None:
         self.delivery = delivery
         self.bound = bound
@@ -63,6 +66,8 @@ class Work:
         self.key = InboxKey(*identity)
         self.doubtful = doubtful
         """Whether the handler's `when` has raised: each attempt asks it again."""
+        self.kept = kept
+        """Whether its broker keeps it between its attempts, so that nothing overtakes it."""
         self.suspect = delivery.redelivered
         """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
         self.counted: Decision | None = None
@@ -84,7 +89,9 @@ class Work:
         timer = self.timer
         if timer is not None:
             return Arrival(timer.attempt, redelivered=True, timer=True)
-        return Arrival(redelivered=True) if self.delivery.redelivered else _FRESH
+        if self.delivery.redelivered:
+            return Arrival(redelivered=True, kept=self.kept)
+        return _FRESH_KEPT if self.kept else _FRESH
 
     @property
     def alone(self) -> bool:
@@ -108,6 +115,8 @@ class Fate(StrEnum):
     HANDLED = "handled"
     DUPLICATE = "duplicate"
     SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    """It has not ended: it waits for its next attempt, and its key with it."""
     DEAD = "dead"
     DISCARDED = "discarded"
     RELEASED = "released"
@@ -123,3 +132,5 @@ class Ended(NamedTuple):
     outgoing: Sequence[Prepared] = ()
     rule: str = ""
     """Of a discarded one."""
+    seconds: float = 0.0
+    """Until the next attempt of a blocked one."""

@@ -78,6 +78,7 @@ class Worker:
         """
         for each in self._sources:
             each.drain()
+        self._lanes.hurry()
         try:
             async with asyncio.timeout(grace):
                 await asyncio.wait(self._taking)

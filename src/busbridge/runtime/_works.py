@@ -57,6 +57,7 @@ class Works:
             return self.storing.work(plan, source, *common)
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
+        handling.wait = lanes.wait
         return Worker(plan, [source, *returning], lanes, handling.counts)
 
     def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:

@@ -28,6 +28,8 @@ class InboxState(StrEnum):
     HANDLED = "handled"
     SCHEDULED = "scheduled"
     """A later attempt waits among the timers."""
+    BLOCKED = "blocked"
+    """A later attempt waits, and its broker keeps the message until then: nothing may overtake it."""
     DEAD = "dead"
 
 

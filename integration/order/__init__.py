@@ -1,0 +1,1 @@
+"""Order per key on real brokers, while messages fail and processes die."""
