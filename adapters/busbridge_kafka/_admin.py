@@ -28,6 +28,8 @@ class Shape(NamedTuple):
 
     partitions: int
     replication: int
+    identity: str = ""
+    """Another one for a Kafka topic that was deleted and made again."""
 
 
 @final
@@ -65,12 +67,13 @@ class Admin:
         found: dict[str, Shape] = {}
         for name, future in futures.items():
             try:
-                partitions = (await _answer(future)).partitions
+                described = await _answer(future)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
             else:
-                found[name] = Shape(len(partitions), len(partitions[0].replicas))
+                partitions = described.partitions
+                found[name] = Shape(len(partitions), len(partitions[0].replicas), str(described.topic_id))
         return found
 
     async def settings(self, name: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, KafkaException
 
 from busbridge.errors import TransportError
+from busbridge_kafka import _redrives as redrives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +26,14 @@ async def remove(admin: Admin, topology: Topology) -> None:
 
     Raises TransportError for such a group, and KafkaException where the broker refuses.
     """
+    again = [redrives.plan_of(plan) for plan in topology.subscriptions]
     waiting = {name for plan in topology.subscriptions for name in plan.waiting}
-    await _empty(admin, sorted(waiting | {plan.group for plan in topology.subscriptions}))
-    names = {each.physical for each in topology.destinations if each.provision}
-    await admin.delete(sorted(names | waiting | {plan.dead_letters for plan in topology.subscriptions}))
+    await _empty(admin, sorted(waiting | {plan.group for plan in (*topology.subscriptions, *again)}))
+    names = waiting | {each.physical for each in topology.destinations if each.provision}
+    names.update(plan.destination.physical for plan in again)
+    for plan in topology.subscriptions:
+        names.update((plan.dead_letters, redrives.settled_of(plan)))
+    await admin.delete(sorted(names))
 
 
 async def _empty(admin: Admin, groups: Sequence[str]) -> None:

@@ -14,14 +14,17 @@ from busbridge.routing import Kind
 from busbridge.transport import Capabilities
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _options as options
+from busbridge_kafka import _redrives as redrives
 from busbridge_kafka import _removal as removal
 from busbridge_kafka import _topology as topology_of
 from busbridge_kafka._admin import SECONDS, Admin
-from busbridge_kafka._delivery import WaitedDelivery
+from busbridge_kafka._delivery import KafkaDelivery, WaitedDelivery
+from busbridge_kafka._graves import KafkaDeadLetters
 from busbridge_kafka._history import KafkaHistory
 from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._rebalance import DEFAULT_PREFETCH
+from busbridge_kafka._redriven import Lookout, RedrivenSource
 from busbridge_kafka._source import KafkaSource
 from busbridge_kafka._span import resolve
 from busbridge_kafka._tier import TierSource, tier_plan
@@ -39,6 +42,7 @@ CAPABILITIES: Final = Capabilities(
     retention=True,
     replayable=True,
     delays=True,
+    redrive=True,
     positions=True,
     survives_restart=True,
     default_prefetch=DEFAULT_PREFETCH,
@@ -61,7 +65,8 @@ class KafkaTransport:
         self._settings = settings
         self._brokers = options.bootstrap(settings)
         self._publisher: Publisher | None = None
-        self._sources: list[KafkaSource | TierSource] = []
+        self._sources: list[KafkaSource | TierSource | RedrivenSource] = []
+        self._lookout = Lookout(self._admin)
         self._histories: set[KafkaHistory] = set()
         self._errors = ClientLog()
         self._last_error: KafkaError | None = None
@@ -106,10 +111,7 @@ class KafkaTransport:
 
     async def subscribe(self, plan: SubscriptionPlan) -> KafkaSource:
         """See `Transport.subscribe`."""
-        prefetch = plan.prefetch or CAPABILITIES.default_prefetch
-        publisher = self._opened()
-        make = partial(self._make_consumer, plan)
-        source = KafkaSource(plan, prefetch, publisher, make, self._refused, self._settings.patience)
+        source = self._source(plan, plan)
         await source.start()
         self._sources.append(source)
         return source
@@ -122,14 +124,29 @@ class KafkaTransport:
         return tiers
 
     def _tier(self, plan: SubscriptionPlan, name: str, seconds: float) -> TierSource:
+        return TierSource(self._source(tier_plan(plan, name), plan, WaitedDelivery), seconds)
+
+    async def redriven(self, plan: SubscriptionPlan) -> RedrivenSource:
+        """See `Redrivable.redriven`."""
+        again = redrives.plan_of(plan)
+        source = RedrivenSource(again.destination.physical, self._lookout, lambda: self._source(again, plan))
+        self._sources.append(source)
+        return source
+
+    def _source(
+        self, plan: SubscriptionPlan, origin: SubscriptionPlan, deliver: type[KafkaDelivery] = KafkaDelivery
+    ) -> KafkaSource:
+        """Of what `plan` takes; dead letters and tiers are those of `origin`."""
         prefetch = plan.prefetch or CAPABILITIES.default_prefetch
-        own = tier_plan(plan, name)
-        make = partial(self._make_consumer, own)
-        patience = self._settings.patience
-        source = KafkaSource(
-            own, prefetch, self._opened(), make, self._refused, patience, origin=plan, deliver=WaitedDelivery
-        )
-        return TierSource(source, seconds)
+        make = partial(self._make_consumer, plan)
+        publisher, patience = self._opened(), self._settings.patience
+        return KafkaSource(plan, prefetch, publisher, make, self._refused, patience, origin=origin, deliver=deliver)
+
+    async def dead_letters(self, plan: SubscriptionPlan) -> KafkaDeadLetters:
+        """See `Redrivable.dead_letters`."""
+        place = KafkaDeadLetters(plan, self._opened(), self._admin, self.read, self._explained)
+        await place.open()
+        return place
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> KafkaHistory:
         """See `Replayable.read`."""
@@ -152,6 +169,7 @@ class KafkaTransport:
         if self._closed:
             return
         self._closed = True
+        await self._lookout.close()
         closing = [each.close() for each in self._sources]
         await asyncio.gather(*closing, *[each.close() for each in self._histories])
         if self._publisher is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from pika.exceptions import ChannelWrongStateError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pika.channel
 
     from busbridge_rabbitmq._wire import Wire
+
+T = TypeVar("T")
 
 
 @final
@@ -50,6 +52,11 @@ class Channel:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         method(**arguments, callback=_ends(reply))
         return (await self._reply(reply)).method
+
+    async def answered(self, reply: asyncio.Future[T]) -> T:
+        """What a reply that a callback of the client's ends with; what ends the channel, where that comes first."""
+        answer: T = await self._reply(reply)
+        return answer
 
     def on_returned(self, callback: Callable[..., None]) -> None:
         """Calls back with (channel, method, properties, body) for each message that the broker returns."""

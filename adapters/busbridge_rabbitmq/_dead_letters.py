@@ -10,7 +10,7 @@ from busbridge.errors import BusbridgeError, ClosedError
 from busbridge.transport import Status
 from busbridge_rabbitmq._batch import Batch, Item
 from busbridge_rabbitmq._connection import Backoff
-from busbridge_rabbitmq._properties import dead_letter
+from busbridge_rabbitmq._properties import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -92,9 +92,12 @@ class DeadLetters:
 
     async def _outcomes(self, batch: list[tuple[RabbitDelivery, Headers]]) -> Sequence[Outcome]:
         waiting = Batch([self._route.name] * len(batch), asyncio.get_running_loop().create_future())
+        most = self._publisher.frame_max
         items = [
-            Item(waiting, number, self._route, self._route.name, dead_letter(each.properties, record), each.body or b"")
-            for number, (each, record) in enumerate(batch)
+            Item(
+                waiting, index, self._route, self._route.name, fitting(each.properties, record, most), each.body or b""
+            )
+            for index, (each, record) in enumerate(batch)
         ]
         return await self._publisher.publish(waiting, items, _PATIENCE)
 

@@ -59,6 +59,38 @@ def dead_letter(original: BasicProperties, record: Headers) -> BasicProperties:
     return BasicProperties(headers=table, delivery_mode=PERSISTENT, **kept)
 
 
+def fitting(original: BasicProperties, record: Headers, most: int) -> BasicProperties:
+    """The properties of a dead letter that fit a frame of `most` bytes: a message must not be too large to be dead.
+
+    What does not fit is left out: the stack first, then all of the record but why and which.
+    """
+    made = dead_letter(original, record)
+    for left in (_STACK, _WORDS):
+        if _size(made) <= most:
+            break
+        record = [pair for pair in record if not pair[0].endswith(left)]
+        made = dead_letter(original, record)
+    return made
+
+
+_FRAME = 8 + 12
+"""Bytes of a frame around a message's properties."""
+_STACK = ("-stack",)
+_WORDS = ("-error", "-error-type", "-service", "-version", "-subscription", "-handler", "-destination", "-origin",
+          "-position", "-redrive", "-time")  # fmt: skip
+
+
+def _size(properties: BasicProperties) -> int:
+    return _FRAME + sum(map(len, properties.encode()))
+
+
+def again(original: BasicProperties, headers: Headers) -> BasicProperties:
+    """The properties that a dead letter is sent again with: its own, with other headers."""
+    table = {name: writable(value) for name, value in headers if name != CONTENT_TYPE}
+    kept = {name: getattr(original, name) for name in _KEPT}
+    return BasicProperties(headers=table, delivery_mode=PERSISTENT, **kept)
+
+
 _WRITABLE = (str, bytes, bool, int, Decimal, datetime)
 
 

@@ -72,6 +72,13 @@ class Publisher:
         """Messages written and not confirmed."""
         return len(self._unconfirmed)
 
+    @property
+    def frame_max(self) -> int:
+        """Bytes of the largest piece that a message is sent in, as last agreed with the broker."""
+        if self._channel is None:
+            return self._options.frame_max
+        return int(self._channel.raw.connection.params.frame_max)
+
     def begin(self) -> None:
         """Starts the task that keeps a channel open."""
         self._running = asyncio.create_task(self._run(), name=f"busbridge publishing to {self._link.broker}")

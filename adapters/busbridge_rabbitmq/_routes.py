@@ -51,6 +51,10 @@ class Route:
             return self._shards.of(entry.key)
         return entry.routing_key if self._kind is Kind.TOPIC else self._physical
 
+    def queue_of(self, key: str | None) -> str:
+        """The queue that the messages of a key are in; not for a topic."""
+        return self._physical if self._shards is None else self._shards.of(key)
+
 
 @final
 class Shards:

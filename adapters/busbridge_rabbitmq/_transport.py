@@ -14,6 +14,7 @@ from busbridge_rabbitmq._connection import Link, patiently
 from busbridge_rabbitmq._copies import Copies
 from busbridge_rabbitmq._dead_letters import DeadLetters
 from busbridge_rabbitmq._delivery import RabbitDelivery
+from busbridge_rabbitmq._graves import RabbitDeadLetters
 from busbridge_rabbitmq._ordered import OrderedSource
 from busbridge_rabbitmq._properties import MESSAGE_ID, outgoing
 from busbridge_rabbitmq._provision import Provisioner
@@ -43,6 +44,7 @@ class RabbitMQTransport:
         max_length=True,
         ttl=True,
         delays=True,
+        redrive=True,
         survives_restart=True,
         reports_unroutable=True,
         default_prefetch=200,
@@ -161,6 +163,16 @@ class RabbitMQTransport:
         await source.begin(self._settings.patience)
         self._sources.append(source)
         return source
+
+    async def dead_letters(self, plan: SubscriptionPlan) -> RabbitDeadLetters:
+        """As `Redrivable.dead_letters`."""
+        self._refuse_when_closed()
+        place = RabbitDeadLetters(plan, self._in, self._publisher)
+        await place.open()
+        return place
+
+    async def redriven(self, plan: SubscriptionPlan) -> None:  # its own source brings all of it
+        """As `Redrivable.redriven`."""
 
     async def close(self) -> None:
         """As the protocol says."""

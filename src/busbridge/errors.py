@@ -18,6 +18,7 @@ __all__ = [
     "AccessRefused",
     "AttemptTimedOut",
     "BusbridgeError",
+    "CanaryFailed",
     "ClosedError",
     "CommitUnknown",
     "ConfigurationError",
@@ -29,6 +30,7 @@ __all__ = [
     "Location",
     "MessageRefused",
     "MissingExtra",
+    "NoDeadLetter",
     "NotHandled",
     "OutcomeUnknown",
     "PositionLost",
@@ -354,6 +356,31 @@ class Reject(BusbridgeError):
 
 
 # Endings: closed by you, ended by the peer or by a drain, or stale.
+
+
+class NoDeadLetter(BusbridgeError):
+    """There is no dead letter of this id: it was sent again, discarded, or never was."""
+
+    def __init__(self, service: str, id: str) -> None:  # noqa: A002 - what it is called
+        self.service = service
+        self.id = id
+        super().__init__(f"service {service!r} has no dead letter {id!r}, neither by its own id nor by its message's")
+
+
+class CanaryFailed(BusbridgeError):
+    """The first messages of a redrive were not all handled: the rest was not sent."""
+
+    def __init__(self, redrive: str, sent: int, handled: int | None, dead: int) -> None:
+        self.redrive = redrive
+        self.sent = sent
+        self.handled = handled
+        """None: nobody tells, without a store."""
+        self.dead = dead
+        known = "" if handled is None else f"{handled} handled, "
+        super().__init__(
+            f"the canary of redrive {redrive} failed: of {sent} sent, {known}{dead} dead again; the rest was not sent "
+            f"(see why with `busbridge dead list`)"
+        )
 
 
 class ClosedError(BusbridgeError):

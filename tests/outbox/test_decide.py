@@ -114,7 +114,7 @@ def test_a_message_that_blocks_and_kills_its_process_is_no_duplicate_of_itself()
 
 def test_a_redrive_of_a_dead_message_begins_anew():
     dead = row(InboxState.DEAD, 5, CRASHES)
-    assert decide(dead, Arrival(redrive="r1")) == Decision(HANDLE, ended=0, crashes=0)
+    assert decide(dead, Arrival(redrive="r1")) == Decision(HANDLE, ended=0, crashes=0, redrive="r1")
 
 
 def test_crashes_are_counted_until_the_message_is_dead():

@@ -43,7 +43,7 @@ def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool, relaying
     """Serves until a signal. ConfigurationError where services and configuration don't fit."""
     _log_to_stderr()
     services = find_services(targets)
-    config = _made_up(services) if memory and not files and not _DEFAULT.exists() else _files(files)
+    config = _made_up(services) if memory and not files and not _DEFAULT.exists() else config_files(files)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
     asyncio.run(serve(services, config, transports=transports, relay=relaying))
 
@@ -51,7 +51,7 @@ def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool, relaying
 def relay_alone(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Relays until a signal. ConfigurationError where services and configuration don't fit, or one has no store."""
     _log_to_stderr()
-    asyncio.run(relay(find_services(targets), _files(files)))
+    asyncio.run(relay(find_services(targets), config_files(files)))
 
 
 def _log_to_stderr() -> None:
@@ -63,7 +63,7 @@ def _log_to_stderr() -> None:
 def check(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says that all is fine, or every fault and what is missing; then typer.Exit with 1."""
     services = find_services(targets)
-    reading = read(*_files(files))
+    reading = read(*config_files(files))
     transports = InstalledTransports()
     found = in_order([*faults(services, reading, transports), *transport_faults(reading, transports)])
     if not found:
@@ -79,27 +79,27 @@ def check(targets: Sequence[str], files: Sequence[Path]) -> None:
 def show(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Prints the table of flows."""
     services = find_services(targets)
-    Console().print(flow_table(flows(load(*_files(files)), services)))
+    Console().print(flow_table(flows(load(*config_files(files)), services)))
 
 
 def upgrade_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Brings the stores up to date and says so; typer.Exit with 1 where one could not be."""
     from busbridge.cli import _stores
 
-    _stores.upgrade(targets, load(*_files(files)))
+    _stores.upgrade(targets, load(*config_files(files)))
 
 
 def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says whether the stores fit; typer.Exit with 1 where one does not."""
     from busbridge.cli import _stores
 
-    _stores.check(targets, load(*_files(files)))
+    _stores.check(targets, load(*config_files(files)))
 
 
 def contracts(targets: Sequence[str], output: Path, files: Sequence[Path]) -> None:
     """Writes the schemas below `output` and prints the files that changed."""
     known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
-    catalog = load(*_files(files)).catalog if files or _DEFAULT.exists() else CATALOG
+    catalog = load(*config_files(files)).catalog if files or _DEFAULT.exists() else CATALOG
     for file in export(known, output, catalog):
         typer.echo(file)
 
@@ -109,7 +109,7 @@ def schema() -> None:
     typer.echo(json.dumps(file_schema(), indent=2))
 
 
-def _files(files: Sequence[Path]) -> Sequence[Path]:
+def config_files(files: Sequence[Path]) -> Sequence[Path]:
     """The files to load. Raises typer.BadParameter where none is given and the default is not there."""
     if not files and not _DEFAULT.exists():
         raise typer.BadParameter(f"there is no {_DEFAULT} in {Path.cwd()}: name a file with -c")

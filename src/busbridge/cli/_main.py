@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from busbridge.cli import _dead_main
 from busbridge.errors import BusbridgeError
 
 _app = typer.Typer(
@@ -25,6 +26,7 @@ _store = typer.Typer(
     help="The tables of the services' stores: bring them up to date, check them.", no_args_is_help=True
 )
 _app.add_typer(_store, name="store")
+_app.add_typer(_dead_main.app, name="dead")
 
 _SERVICES_HELP = "Services, as shop.billing:billing."
 _Targets = Annotated[list[str] | None, typer.Argument(metavar="[MODULE:SERVICE...]", help=_SERVICES_HELP)]

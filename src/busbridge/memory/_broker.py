@@ -17,7 +17,7 @@ from busbridge.routing import Kind, Unrouted
 from busbridge.transport import CONFIRMED, Outcome, Position, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from busbridge.memory._group import Group
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology
@@ -106,9 +106,27 @@ class MemoryBroker:
         """What names no destination may name a subscription's dead letters: where a store ends what it has kept."""
         place = self._dead.get(entry.destination.physical)
         if place is None:
-            return _refused("no_destination", entry, "it does not exist on the broker")
+            return _refused("no_destination", entry.destination, "it does not exist on the broker")
         place.append(stored)
         return CONFIRMED
+
+    def forget_dead(self, plan: SubscriptionPlan, letters: Collection[Stored]) -> None:
+        """Dead letters of a subscription are gone for good; what is not among them is fine."""
+        gone = set(letters)
+        for name in (plan.dead_letters, expired_of(plan.destination)):
+            if name in self._dead:
+                self._dead[name] = [each for each in self._dead[name] if each not in gone]
+
+    def redrive(self, plan: SubscriptionPlan, stored: Stored) -> Outcome:
+        """Keeps a message for one subscription, or says why not."""
+        mailbox = self._destinations.own(plan)
+        if mailbox is None:
+            return _refused("no_destination", plan.destination, f"the subscription {plan.group!r} has no place there")
+        return _keep(mailbox, stored, plan.destination)
+
+    def redriven(self, plan: SubscriptionPlan, prefetch: int) -> MemorySource:
+        """A source of what is redriven to a subscription of a stream."""
+        return self._source(plan, prefetch, self._destinations.beside(plan))
 
     def subscribe(self, plan: SubscriptionPlan, prefetch: int) -> MemorySource:
         """A source of what the subscription gets from now on, shared with its other sources."""
@@ -145,9 +163,13 @@ class MemoryBroker:
 
 
 def _to_queue(queue: Mailbox, entry: Entry) -> Outcome:
-    if queue.full:
-        return _refused("overflow", entry, "it holds as many messages as it may")
-    queue.put(Stored(entry.body, tuple(entry.headers), entry.key))
+    return _keep(queue, Stored(entry.body, tuple(entry.headers), entry.key), entry.destination)
+
+
+def _keep(mailbox: Mailbox, stored: Stored, destination: Destination) -> Outcome:
+    if mailbox.full:
+        return _refused("overflow", destination, "it holds as many messages as it may")
+    mailbox.put(stored)
     return CONFIRMED
 
 
@@ -158,7 +180,7 @@ def _to_topic(topic: Topic, entry: Entry) -> Outcome:
         mailbox.put(Stored(entry.body, headers, entry.key))
     if targets or _may_be_unrouted(topic, entry.destination):
         return CONFIRMED
-    return _refused("unroutable", entry, f"no subscription takes routing key {entry.routing_key!r}")
+    return _refused("unroutable", entry.destination, f"no subscription takes routing key {entry.routing_key!r}")
 
 
 def _may_be_unrouted(topic: Topic, destination: Destination) -> bool:
@@ -167,5 +189,5 @@ def _may_be_unrouted(topic: Topic, destination: Destination) -> bool:
     return destination.unrouted is Unrouted.IGNORE
 
 
-def _refused(reason: str, entry: Entry, detail: str) -> Outcome:
-    return Outcome(Status.REFUSED, error=MessageRefused(reason, entry.destination.name, detail))
+def _refused(reason: str, destination: Destination, detail: str) -> Outcome:
+    return Outcome(Status.REFUSED, error=MessageRefused(reason, destination.name, detail))

@@ -42,6 +42,7 @@ class Destinations:
         self._holders: dict[str, Holder] = {}
         self._waiting: dict[str, Waiting] = {}
         self._returning: dict[str, Mailbox] = {}
+        self._beside: dict[str, Mailbox] = {}
 
     def get(self, destination: Destination) -> Holder | None:
         """What keeps the messages of a destination; None if it was not declared."""
@@ -116,6 +117,7 @@ class Destinations:
         """Deletes what a topic copied for a subscription, or how far it has come in a stream, and what it put off."""
         self._waiting.pop(plan.group, None)
         self._returning.pop(plan.group, None)
+        self._beside.pop(plan.group, None)
         match self.get(plan.destination):
             case Topic() as topic:
                 topic.unbind(plan.group)
@@ -154,8 +156,26 @@ class Destinations:
             self._returning[plan.group] = known
         return known
 
+    def own(self, plan: SubscriptionPlan) -> Mailbox | None:
+        """Where a message reaches one subscription alone; on a queue, whoever takes from it. None: it has no place."""
+        match holder := self.get(plan.destination):
+            case Topic():
+                return holder.mailboxes.get(plan.group)
+            case Log():
+                return self.beside(plan)
+            case _:
+                return holder
+
+    def beside(self, plan: SubscriptionPlan) -> Mailbox:
+        """What is redriven to a subscription of a stream: a stream's every group would get it."""
+        mailbox = self._beside.get(plan.group)
+        if mailbox is None:
+            mailbox = Mailbox(f"{plan.group}.redrive", self.quiescence, self._clock, _never, ordered=True)
+            self._beside[plan.group] = mailbox
+        return mailbox
+
     def _places(self) -> list[Place]:
-        places: list[Place] = [*self._waiting.values(), *self._returning.values()]
+        places: list[Place] = [*self._waiting.values(), *self._returning.values(), *self._beside.values()]
         for holder in self._holders.values():
             match holder:
                 case Mailbox():

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from busbridge.errors import ClosedError, Fault, Location
 from busbridge.memory._broker import MemoryBroker
+from busbridge.memory._dead_letters import MemoryDeadLetters
 from busbridge.routing import Kind
 from busbridge.transport import Capabilities
 
@@ -38,6 +39,7 @@ class MemoryTransport:
         retention=True,
         replayable=True,
         delays=True,
+        redrive=True,
         positions=True,
         survives_restart=False,
         reports_unroutable=True,
@@ -103,6 +105,20 @@ class MemoryTransport:
         history = self.broker.read(destination, start, until)
         self._histories.add(history)
         return history
+
+    async def dead_letters(self, plan: SubscriptionPlan) -> MemoryDeadLetters:
+        """As `Redrivable.dead_letters`."""
+        self._check_open()
+        return MemoryDeadLetters(self.broker, plan)
+
+    async def redriven(self, plan: SubscriptionPlan) -> MemorySource | None:
+        """As `Redrivable.redriven`: a stream can't take a message for one of its groups."""
+        self._check_open()
+        if plan.destination.kind is not Kind.STREAM:
+            return None
+        source = self.broker.redriven(plan, plan.prefetch or self.capabilities.default_prefetch)
+        self._sources.append(source)
+        return source
 
     async def close(self) -> None:
         """As `Transport.close`."""

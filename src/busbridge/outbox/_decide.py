@@ -57,6 +57,8 @@ class Decision(NamedTuple):
     """Attempts that have ended; the next one is one more."""
     crashes: int = 0
     """Attempts that ended with their process, one that was only now found out included."""
+    redrive: str = ""
+    """The redrive that brings it."""
 
 
 _FIRST: Final = Decision(Action.HANDLE)
@@ -65,8 +67,11 @@ _FIRST: Final = Decision(Action.HANDLE)
 
 def decide(row: InboxRow | None, arrival: Arrival) -> Decision:
     """What to do with a message whose row in the inbox is `row`; None: it is not known yet, or not known any more."""
-    if row is None:
-        return _anew(arrival)
+    decision = _anew(arrival) if row is None else _known(row, arrival)
+    return decision._replace(redrive=arrival.redrive) if arrival.redrive else decision
+
+
+def _known(row: InboxRow, arrival: Arrival) -> Decision:
     if row.state is InboxState.HANDLED:
         return Decision(Action.DUPLICATE, row.attempt, row.crashes)
     if arrival.redrive != row.redrive:

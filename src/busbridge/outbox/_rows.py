@@ -8,6 +8,7 @@ from zlib import crc32
 
 from busbridge.envelope import new_id
 from busbridge.outbox._text import headers_text, key_text, text_headers, text_key
+from busbridge.retry import FIRST_FAILED
 from busbridge.routing import Destination, Kind
 from busbridge.store import SLOTS, OutboxRow, TimerRow
 from busbridge.transport import Entry, Position
@@ -46,14 +47,17 @@ def to_entry(row: OutboxRow, destination: Destination) -> Entry:
     return Entry(destination, row.body, text_headers(row.headers), key, row.routing_key)  # type: ignore[arg-type]
 
 
-def to_timer(delivery: Delivery, place: str, due: float, attempt: int) -> TimerRow:
+def to_timer(delivery: Delivery, place: str, due: float, attempt: int, since: str = "") -> TimerRow:
     """The row that brings a delivery back to the handler at `place`, at `due` by the database's clock.
 
-    `attempt`: attempts that have ended.
+    `attempt`: attempts that have ended. `since`: when the first of them failed, unless the delivery says so already.
     """
+    headers = delivery.headers
+    if since and all(name != FIRST_FAILED for name, _ in headers):
+        headers = [*headers, (FIRST_FAILED, since)]
     position = f"{delivery.position.partition}:{delivery.position.offset}" if delivery.position else ""
     body, key = delivery.body or b"", key_text(delivery.key)
-    return TimerRow(new_id(), place, due, attempt, key, headers_text(delivery.headers), body, position)
+    return TimerRow(new_id(), place, due, attempt, key, headers_text(headers), body, position)
 
 
 def to_dead_letter(delivery: Delivery, record: Headers, plan: SubscriptionPlan) -> OutboxRow:
@@ -61,7 +65,8 @@ def to_dead_letter(delivery: Delivery, record: Headers, plan: SubscriptionPlan) 
 
     For a delivery that no broker holds any more: the row is committed together with the end of what did hold it.
     """
-    entry = Entry(plan.destination, delivery.body, [*delivery.headers, *record], delivery.key)  # type: ignore[arg-type]
+    headers = [pair for pair in delivery.headers if pair[0] != FIRST_FAILED]  # the record tells it
+    entry = Entry(plan.destination, delivery.body, [*headers, *record], delivery.key)  # type: ignore[arg-type]
     return _row(new_id(), plan.dead_letters, entry)
 
 

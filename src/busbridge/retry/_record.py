@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from busbridge.envelope import new_id
-from busbridge.retry._names import FIRST_FAILED, PREFIX, REDRIVE
+from busbridge.retry._names import FIRST_FAILED, POSITION, PREFIX, REDRIVE
 from busbridge.retry._told import LONGEST_STACK, LONGEST_WORDS, redacted, stack_of, words_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.transport import Delivery, Headers
 
-_TOLD: Final = frozenset({FIRST_FAILED, REDRIVE})
+_TOLD: Final = frozenset({FIRST_FAILED, POSITION, REDRIVE})
 """Headers of a delivery that its record takes over."""
 
 
@@ -50,13 +50,17 @@ def record_of(
         ("handler", handler),
         ("destination", plan.destination.name),
         ("origin", plan.destination.physical),
-        ("position", f"{delivery.position.partition}:{delivery.position.offset}" if delivery.position else ""),
+        ("position", _text(told.get(POSITION)) or _position(delivery)),
         ("attempts", str(attempts)),
         ("first-time", _text(told.get(FIRST_FAILED)) or since or now),
         ("time", now),
         ("redrive", _text(told.get(REDRIVE))),
     ]
     return [(PREFIX + name, value) for name, value in pairs if value]
+
+
+def _position(delivery: Delivery) -> str:
+    return f"{delivery.position.partition}:{delivery.position.offset}" if delivery.position else ""
 
 
 def moment() -> str:

@@ -21,6 +21,7 @@ from busbridge.routing._topology import (
     Topology,
     Unrouted,
 )
+from busbridge.routing._values import Duration
 
 __all__ = [
     "LONGEST_BLOCK",
@@ -28,6 +29,7 @@ __all__ = [
     "Binding",
     "Config",
     "Destination",
+    "Duration",
     "Key",
     "Kind",
     "OnFailure",

@@ -4,12 +4,16 @@ from busbridge.runtime._blocking import BlockingBus
 from busbridge.runtime._bus import Bus
 from busbridge.runtime._context import Context, DeliveryInfo
 from busbridge.runtime._counts import Counts
+from busbridge.runtime._dead_letters import DeadLetters, Group
 from busbridge.runtime._handler import Handler
+from busbridge.runtime._letter import Letter, Which
 from busbridge.runtime._made_up import made_up
 from busbridge.runtime._observer import Observer
+from busbridge.runtime._operating import dead_letters_of
 from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._prepared import Prepared
 from busbridge.runtime._read import StreamMessage, StreamReader
+from busbridge.runtime._redriving import Done, Refused
 from busbridge.runtime._removal import remove
 from busbridge.runtime._resources import Lifespan
 from busbridge.runtime._scheduled import Scheduled
@@ -24,14 +28,19 @@ __all__ = [
     "Bus",
     "Context",
     "Counts",
+    "DeadLetters",
     "DeliveryInfo",
+    "Done",
+    "Group",
     "Handler",
     "InstalledTransports",
+    "Letter",
     "Lifespan",
     "MemoryTransports",
     "Observer",
     "Prepared",
     "PublishError",
+    "Refused",
     "Scheduled",
     "Service",
     "StreamMessage",
@@ -39,6 +48,8 @@ __all__ = [
     "Subscription",
     "Transports",
     "Undelivered",
+    "Which",
+    "dead_letters_of",
     "faults",
     "joined",
     "made_up",

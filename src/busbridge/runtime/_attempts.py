@@ -11,7 +11,7 @@ from busbridge.errors import StoreContention
 from busbridge.retry import Reason, words_of
 from busbridge.runtime._context import Surroundings
 from busbridge.runtime._dispatch import Discarded, discard
-from busbridge.runtime._failure import Failure, failure_of
+from busbridge.runtime._failure import Failure, failure_of, since_first
 from busbridge.runtime._store_context import StoreContext
 
 if TYPE_CHECKING:
@@ -76,9 +76,12 @@ class Attempts:
         Raises Discarded where the message needs no handling, StoreError where the transaction can only be left,
         CancelledError at a stop, and what ends the process.
         """
+        first: Failure | None = None
         while True:
             ended += 1
             outgoing, failure = await self._one(work, ended, transaction, bare=bare)
+            failure = since_first(first, failure)
+            first = failure
             if failure is None or failure.final or failure.after or ended >= self._plan.retry.immediate:
                 return Attempted(ended, failure, outgoing)
             if not work.delivery.session.taking:

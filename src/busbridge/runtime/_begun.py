@@ -93,9 +93,10 @@ def _decision(row: InboxRow | None, work: Work, ours: Decision | None) -> Decisi
 
 
 def _running(key: InboxKey, decision: Decision, crashes: int) -> InboxRow:
-    return InboxRow(key, InboxState.RUNNING, decision.ended, crashes)
+    return InboxRow(key, InboxState.RUNNING, decision.ended, crashes, decision.redrive)
 
 
 def _is_as_counted(row: InboxRow, decision: Decision) -> bool:
     """Whether nobody has gone on with the message meanwhile."""
-    return row.state is InboxState.RUNNING and (row.attempt, row.crashes) == (decision.ended, decision.crashes)
+    known = (row.attempt, row.crashes, row.redrive)
+    return row.state is InboxState.RUNNING and known == (decision.ended, decision.crashes, decision.redrive)

@@ -17,6 +17,7 @@ from busbridge.runtime._opening import (
     senders_through,
     tell_without_store,
 )
+from busbridge.runtime._operating import dead_letters_through
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
 from busbridge.runtime._read_streams import Streams
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from busbridge.routing import Source as ConfigSource
     from busbridge.runtime._collected import Collected
     from busbridge.runtime._counts import Counts
+    from busbridge.runtime._dead_letters import DeadLetters
     from busbridge.runtime._django import DjangoConnection
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._outbox import Outbox
@@ -103,6 +105,7 @@ class Bus(Generic[R]):
         self._workers: dict[str, Worker] = {}
         self._publishing: Publishing | None = None
         self._streams: Streams | None = None
+        self._dead_letters: DeadLetters | None = None
         self._storing: Storing | None = None
         self._resources: Any = None
 
@@ -138,6 +141,7 @@ class Bus(Generic[R]):
         transports = await connected(stack, self.service, config, self._transports)
         self._streams = Streams(self.service, config, self._transports, transports)
         stack.push_async_callback(self._streams.close)
+        self._dead_letters = dead_letters_through(self.service.name, config, transports, self._storing)
         tracing, senders = detect(), senders_through(stack, config, transports)
         publishing = publishing_through(self.service, config, transports, senders, tracing, self._observer)
         self._publishing = publishing
@@ -279,6 +283,15 @@ class Bus(Generic[R]):
         if self._state != "open" or self._streams is None:
             raise ClosedError(repr(self))
         return self._streams.reader(destination, contract, start, until, on_invalid)
+
+    def dead_letters(self) -> DeadLetters:
+        """The dead letters of the service's subscriptions: to look at, to send again, to discard.
+
+        Raises ClosedError while the bus is not open.
+        """
+        if self._state != "open" or self._dead_letters is None:
+            raise ClosedError(repr(self))
+        return self._dead_letters
 
     def transaction(self) -> AbstractAsyncContextManager[BusTransaction]:
         """A transaction of the service's store: `async with bus.transaction() as tx: ...`.

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from busbridge.errors import StoreContention, StoreError, StoreUnavailable
 from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
-from busbridge.retry import Reason, record_of
+from busbridge.retry import Reason
 from busbridge.runtime._aside import Aside
 from busbridge.runtime._attempts import Undone
 from busbridge.runtime._begun import Begun
 from busbridge.runtime._caution import Caution
-from busbridge.runtime._failure import Failure
+from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
@@ -163,7 +163,7 @@ class Effects:
     async def _drop(self, delivery: TimerDelivery, failure: Failure | None) -> None:
         async with self._store.transaction() as transaction:
             if failure is not None:
-                record = record_of(failure.reason, failure.error, delivery, self._plan, delivery.timer.attempt)
+                record = told(failure, delivery, self._plan, delivery.timer.attempt)
                 await transaction.put_outbox([to_dead_letter(delivery, record, self._plan)])
             await transaction.drop_timers([delivery.timer.id])
 

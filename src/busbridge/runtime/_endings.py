@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, final
 
 from busbridge.errors import StaleDelivery
 from busbridge.outbox import TimerDelivery
-from busbridge.retry import Reason, record_of, words_of
+from busbridge.retry import Reason, words_of
+from busbridge.runtime._failure import told
 from busbridge.runtime._work import Ended, Fate
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Endings:
         if ended.fate is Fate.RELEASED:
             delivery.release()
         elif ended.fate is Fate.DEAD and failure is not None and not isinstance(delivery, TimerDelivery):
-            delivery.reject(record_of(failure.reason, failure.error, delivery, self._plan, ended.attempts))
+            delivery.reject(told(failure, delivery, self._plan, ended.attempts))
         else:
             delivery.accept()
 

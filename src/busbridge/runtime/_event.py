@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from busbridge.contract import parse_ref
 from busbridge.envelope import Event, decode, new_id
 from busbridge.errors import InvalidEnvelope
+from busbridge.retry import position_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,8 @@ def event_of(delivery: Delivery | Kept, destination: Destination) -> Event:
     """The event that was delivered. Raises InvalidEnvelope.
 
     A body without attributes is the contract that its destination assumes. Its source is the destination; its id is its
-    position on a stream, so that it stays the same when delivered again, and a new one elsewhere, where nothing tells
-    two equal messages from one that was delivered twice.
+    position on a stream, so that it stays the same when delivered again or redriven, and a new one elsewhere, where
+    nothing tells two equal messages from one that was delivered twice.
     """
     event = decode(delivery.headers, delivery.body)
     if not event.plain:
@@ -31,10 +32,10 @@ def event_of(delivery: Delivery | Kept, destination: Destination) -> Event:
             f"(assume: NAME@VERSION)"
         )
     name, version = parse_ref(destination.assume)
-    position = delivery.position
+    position = position_in(delivery.headers) or delivery.position
     attributes = event.attributes | {
         "specversion": "1.0",
-        "id": f"{position.partition}:{position.offset}" if position else new_id(),
+        "id": "{}:{}".format(*position) if position else new_id(),
         "source": destination.name,
         "type": name,
         "dataschema": f"{name}/{version}",

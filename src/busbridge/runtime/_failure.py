@@ -16,10 +16,12 @@ from busbridge.errors import (
     UnknownContract,
     UnknownVersion,
 )
-from busbridge.retry import Reason
+from busbridge.retry import Reason, moment, record_of
 
 if TYPE_CHECKING:
+    from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._dispatch import Bound
+    from busbridge.transport import Delivery, Headers
 
 UNREADABLE: Final[dict[type[BusbridgeError], Reason]] = {
     InvalidEnvelope: Reason.INVALID_ENVELOPE,
@@ -40,6 +42,10 @@ class Failure(NamedTuple):
     """True: another attempt would fail the same way."""
     after: float | None = None
     """Seconds that the handler wants the next attempt to wait; None: it did not say."""
+    handler: str = ""
+    """`subscription/handler` of the handler that was called; empty where none was."""
+    since: str = ""
+    """When the first of the attempts that ended with it failed, as a record tells it; empty: with this one."""
 
 
 def failure_of(error: BaseException, bound: Bound) -> Failure:
@@ -48,6 +54,10 @@ def failure_of(error: BaseException, bound: Bound) -> Failure:
         raise error
     if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
         raise asyncio.CancelledError from error
+    return _failed(error, bound)._replace(handler=bound.name, since=moment())
+
+
+def _failed(error: BaseException, bound: Bound) -> Failure:
     match error:
         case Reject():
             return Failure(Reason.REJECTED, error, final=True)
@@ -64,3 +74,15 @@ def _is_cancelled() -> bool:
     """Whether this task was asked to end. A CancelledError alone does not say so: a handler may raise one by itself."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def told(failure: Failure, delivery: Delivery, plan: SubscriptionPlan, attempts: int) -> Headers:
+    """The record of a delivery that is dead of it."""
+    handler = failure.handler.rpartition("/")[2]
+    reason, error, since = failure.reason, failure.error, failure.since
+    return record_of(reason, error, delivery, plan, attempts, handler=handler, since=since)
+
+
+def since_first(first: Failure | None, latest: Failure | None) -> Failure | None:
+    """The latest failure of several attempts, which says when the first failed."""
+    return latest if first is None or latest is None else latest._replace(since=first.since or latest.since)

@@ -14,12 +14,12 @@ from busbridge.errors import (
     UnknownContract,
     UnknownVersion,
 )
-from busbridge.retry import Reason, pause, put_off_headers, record_of, words_of
+from busbridge.retry import Reason, pause, put_off_headers, words_of
 from busbridge.routing import LONGEST_BLOCK, Others
 from busbridge.runtime._context import LiveContext, Surroundings
 from busbridge.runtime._counts import Counts
 from busbridge.runtime._dispatch import Discarded, taker
-from busbridge.runtime._failure import UNREADABLE, Failure, failure_of
+from busbridge.runtime._failure import UNREADABLE, Failure, failure_of, since_first, told
 from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._outcomes import PublishError
 
@@ -111,7 +111,7 @@ class Handling:
                 self._keep(delivery, attempt, seconds)
                 return
             message = choice.read(body)  # the handler may have changed what it was given
-            failure = await self._attempt(choice, message, delivery, attempt)
+            failure = since_first(first, await self._attempt(choice, message, delivery, attempt))
 
     def _keep(self, delivery: Delivery, attempt: int, seconds: float) -> None:
         """Lets the delivery wait for its next attempt; where there is order, its key waits with it."""
@@ -190,7 +190,7 @@ class Handling:
             self._bury(delivery, Failure(UNREADABLE[type(error)], error, final=True), attempts=0)
 
     def _bury(self, delivery: Delivery, failure: Failure, attempts: int) -> None:
-        delivery.reject(record_of(failure.reason, failure.error, delivery, self._plan, attempts))
+        delivery.reject(told(failure, delivery, self._plan, attempts))
         self.counts.dead[failure.reason] += 1
         trace = failure.error if failure.reason in {Reason.FAILED, Reason.FATAL} else None
         _log.error(

@@ -23,7 +23,7 @@ from busbridge.runtime._worker import Worker
 from busbridge.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from busbridge.routing import Config, Destination, StorePlan, SubscriptionPlan
@@ -122,7 +122,7 @@ class Storing:
     def work(
         self,
         plan: SubscriptionPlan,
-        source: Source,
+        sources: Sequence[Source],
         dispatcher: Dispatcher,
         publishing: Publishing,
         resources: Any,
@@ -145,8 +145,7 @@ class Storing:
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
         effects.wait = lanes.wait
-        sources = [source] if timers is None else [source, timers]
-        return Worker(plan, sources, lanes, counts, effects.finish)
+        return Worker(plan, [*sources, *([] if timers is None else [timers])], lanes, counts, effects.finish)
 
     def _pace(self, plan: SubscriptionPlan) -> Pace:
         """Lanes with a key each can't share what waits, and need not where one transaction goes on at a time."""

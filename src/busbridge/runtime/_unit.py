@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, final
 
 from busbridge.errors import BusbridgeError
 from busbridge.outbox import Action, decide, to_dead_letter, to_outbox, to_timer
-from busbridge.retry import Reason, pause, record_of
+from busbridge.retry import Reason, pause
 from busbridge.routing import LONGEST_BLOCK
 from busbridge.runtime._dispatch import Discarded
-from busbridge.runtime._failure import Failure
+from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._work import Ended, Fate
 from busbridge.store import InboxRow, InboxState
 
@@ -123,7 +123,7 @@ class Unit:
     async def _put_off(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
         seconds = pause(self._plan.retry, ended, failure.after, self._between)
         due = await self._transaction.now() + seconds
-        self._timers.append(to_timer(work.delivery, work.identity.place, due, ended))
+        self._timers.append(to_timer(work.delivery, work.identity.place, due, ended, failure.since))
         self.delays.append(seconds)
         self._know(work, InboxState.SCHEDULED, ended, crashes)
         self._end(work, Ended(work.delivery, Fate.SCHEDULED, ended, failure))
@@ -137,12 +137,12 @@ class Unit:
     def _die(self, work: Work, failure: Failure, attempts: int, crashes: int) -> None:
         self._know(work, InboxState.DEAD, attempts, crashes)
         if work.timer is not None:  # no broker holds it: its dead letter is committed with its end
-            record = record_of(failure.reason, failure.error, work.delivery, self._plan, attempts)
+            record = told(failure, work.delivery, self._plan, attempts)
             self._outbox.append(to_dead_letter(work.delivery, record, self._plan))
         self._end(work, Ended(work.delivery, Fate.DEAD, attempts, failure))
 
     def _know(self, work: Work, state: InboxState, attempts: int, crashes: int) -> None:
-        row = InboxRow(work.key, state, attempts, crashes)
+        row = InboxRow(work.key, state, attempts, crashes, work.redrive)
         self._rows[work.key] = self._changed[work.key] = row
 
     def _end(self, work: Work, ended: Ended) -> None:

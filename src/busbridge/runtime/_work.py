@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from busbridge.outbox import Action, Arrival, TimerDelivery
+from busbridge.retry import redrive_of
 from busbridge.store import InboxKey
 
 if TYPE_CHECKING:
@@ -86,12 +87,19 @@ class Work:
     @property
     def arrival(self) -> Arrival:
         """How it came."""
-        timer = self.timer
-        if timer is not None:
-            return Arrival(timer.attempt, redelivered=True, timer=True)
-        if self.delivery.redelivered:
+        timer, redelivered = self.timer, self.delivery.redelivered
+        if self.redrive or timer is not None:
+            attempt = 0 if timer is None else timer.attempt
+            timed, kept = timer is not None, timer is None and self.kept
+            return Arrival(attempt, redelivered=redelivered, timer=timed, kept=kept, redrive=self.redrive)
+        if redelivered:
             return Arrival(redelivered=True, kept=self.kept)
         return _FRESH_KEPT if self.kept else _FRESH
+
+    @property
+    def redrive(self) -> str:
+        """The redrive that brought it; empty if none did."""
+        return redrive_of(self.event.headers) if self.event.headers else ""
 
     @property
     def alone(self) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Delaying, Source, Transport
+    from busbridge.transport import Delaying, Redrivable, Source, Transport
 
 
 @final
@@ -42,23 +42,27 @@ class Works:
         """Takes from the broker, as Transport.subscribe does and raises."""
         plan = replace(declared, version=self.service.version)
         transport = self.transports[plan.destination.transport]
-        source = await transport.subscribe(plan)
-        returning = await cast("Delaying", transport).returning(plan) if plan.retry.tiers else ()
-        return self.worker(plan, source, *returning)
+        sources = [await transport.subscribe(plan)]
+        if plan.retry.tiers:
+            sources += await cast("Delaying", transport).returning(plan)
+        if transport.capabilities.redrive:
+            redriven = await cast("Redrivable", transport).redriven(plan)
+            sources += [] if redriven is None else [redriven]
+        return self.worker(plan, *sources)
 
-    def worker(self, plan: SubscriptionPlan, source: Source, *returning: Source) -> Worker:
+    def worker(self, plan: SubscriptionPlan, *sources: Source) -> Worker:
         """Chooses, once, between the way through the store and the shorter one without.
 
-        `returning`: what attempts that waited at the broker come back by, beside `source`; nothing, with a store.
+        `sources`: what brings deliveries. The first is the broker's own; others bring what comes by another way.
         """
         dispatcher, system = self._dispatcher(plan), self.transports[plan.destination.transport].system
         common = dispatcher, self.publishing, self.resources, system, self.tracing, self.observer
         if self.storing is not None:
-            return self.storing.work(plan, source, *common)
+            return self.storing.work(plan, sources, *common)
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
         handling.wait = lanes.wait
-        return Worker(plan, [source, *returning], lanes, handling.counts)
+        return Worker(plan, sources, lanes, handling.counts)
 
     def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:
         handlers = self.service.subscriptions[plan.name].handlers

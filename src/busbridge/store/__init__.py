@@ -3,6 +3,7 @@
 It knows SQL and no messages.
 """
 
+from busbridge.store._actions import ActionRow, actions_of, begin_action, ended_by_redrive, write_action
 from busbridge.store._migrations import SchemaState
 from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
 from busbridge.store._statements import Waiting, WaitingTimers
@@ -11,6 +12,7 @@ from busbridge.store._transaction import Transaction
 
 __all__ = [
     "SLOTS",
+    "ActionRow",
     "InboxKey",
     "InboxRow",
     "InboxState",
@@ -21,4 +23,8 @@ __all__ = [
     "Transaction",
     "Waiting",
     "WaitingTimers",
+    "actions_of",
+    "begin_action",
+    "ended_by_redrive",
+    "write_action",
 ]

@@ -138,3 +138,19 @@ leases: Final = Table(
     Column("owner", Text, nullable=False),
     Column("until", Double, nullable=False),
 )
+
+actions: Final = Table(
+    "busbridge_actions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("time", Double, nullable=False, server_default=Clock()),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("which", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("done", Integer, nullable=False, server_default=text("0")),
+    Column("refused", Integer, nullable=False, server_default=text("0")),
+    Index("busbridge_actions_time", "service", "time"),
+)

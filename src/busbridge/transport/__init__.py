@@ -1,6 +1,7 @@
 """The protocol between the library and the brokers: what an adapter implements, and the values that cross."""
 
 from busbridge.transport._capabilities import Capabilities
+from busbridge.transport._dead_letters import Again, Buried, DeadLetters, Redrivable
 from busbridge.transport._messages import (
     CONFIRMED,
     Delivery,
@@ -18,7 +19,10 @@ from busbridge.transport._standing import Standing, standing_in, without_standin
 
 __all__ = [
     "CONFIRMED",
+    "Again",
+    "Buried",
     "Capabilities",
+    "DeadLetters",
     "Delaying",
     "Delivery",
     "Entry",
@@ -27,6 +31,7 @@ __all__ = [
     "Kept",
     "Outcome",
     "Position",
+    "Redrivable",
     "Replayable",
     "Session",
     "Settlement",

@@ -35,6 +35,8 @@ class Capabilities:
     """A stream can be read from the past on, by a new subscription or without one: earliest, an offset, a time."""
     delays: bool = False
     """An attempt may wait at the broker for its time, in one of a few fixed tiers."""
+    redrive: bool = False
+    """Dead letters can be looked at, discarded, and sent again to the subscription that failed alone."""
     positions: bool = False
     """Confirmed publishes and deliveries carry a partition and an offset."""
     survives_restart: bool = False
