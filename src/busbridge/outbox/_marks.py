@@ -6,6 +6,8 @@ import random
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from busbridge.store import OutboxRow, Store
 
 _FIRST_DELAY: Final = 1.0
@@ -46,9 +48,17 @@ class Marks:
 
     async def write(self) -> None:
         """Writes what there is. Raises StoreError."""
-        if sent := tuple(self._sent):
-            await self._store.sent(sent)
-            del self._sent[: len(sent)]
+        await self.exchange((), 0, ())
+
+    async def exchange(self, slots: Collection[int], limit: int, without: Collection[str]) -> list[OutboxRow]:
+        """Writes what there is and reads, in the transaction of that, what may be published next. Raises StoreError."""
+        await self._write_troubles()
+        sent = tuple(self._sent)
+        rows = await self._store.pending(slots, limit, without, sent=sent)
+        del self._sent[: len(sent)]
+        return rows
+
+    async def _write_troubles(self) -> None:
         while self._troubles:
             await self._write(self._troubles[0])
             del self._troubles[0]

@@ -139,9 +139,10 @@ class Relay:
     async def _look(self) -> int:
         """Sends off what may be published now, and counts it."""
         closed = self._departures.closed()  # first: what lands after this is marked by the next look
-        await self._marks.write()
-        await self._tenure.renew()
-        rows = await self._store.pending(self._tenure.slots, _ROWS, closed)
+        if self._tenure.due:  # whoever gets what is given up then need not publish again what is confirmed
+            await self._marks.write()
+            await self._tenure.renew()
+        rows = await self._marks.exchange(self._tenure.slots, _ROWS, closed)
         self._departures.depart(rows)
         if len(rows) == _ROWS:  # there may be more, for destinations that nothing was found of
             self._wake.set()

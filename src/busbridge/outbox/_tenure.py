@@ -32,15 +32,20 @@ class Tenure:
         """Whether rows of `slot` may still be published."""
         return slot in self.slots and self._clock() < self._until
 
+    @property
+    def due(self) -> bool:
+        """Whether `renew` has something to do."""
+        return self._clock() - self._asked >= self._seconds * _RENEWED
+
     async def renew(self) -> None:
         """Asks for slots, where it is time to. Raises StoreError; what is held then ends by itself.
 
         Slots may be given up while rows of theirs are on their way. Who gets them begins with these rows, so that the
         order of first publication holds; they are published twice then, with the same ids (T15).
         """
-        asked = self._clock()
-        if asked - self._asked < self._seconds * _RENEWED:
+        if not self.due:
             return
+        asked = self._clock()
         self.slots = await self._store.lease(self.owner, self._seconds)
         self._asked, self._until = asked, asked + self._seconds * _MARGIN
 

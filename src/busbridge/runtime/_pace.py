@@ -47,7 +47,7 @@ class Pace:
         self._most = most
         self._lanes = lanes
         self._clock = clock
-        self._cpu = cpu
+        self._cpu = _none if one_at_a_time else cpu  # nothing to divide, and asking costs
 
     def share(self, waiting: int) -> int:
         """Messages to take of `waiting`, which is not zero: some for each lane, before any lane gets many."""
@@ -68,6 +68,10 @@ class Pace:
             self.limit = max(1, int(count * BUDGET / alone))
         elif alone < BUDGET / 2:
             self.limit = min(self._most, 2 * self.limit)
+
+
+def _none() -> float:
+    return 0.0
 
 
 @final

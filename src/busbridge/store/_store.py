@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from sqlalchemy import Connection, delete, insert, select
@@ -20,6 +20,7 @@ from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import Clock, outbox, timers
 from busbridge.store._to_the_end import to_the_end
 from busbridge.store._transaction import Transaction
+from busbridge.store._turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
@@ -59,10 +60,9 @@ class Store:
         self._guard = Guard(self.database, None if embedded else seconds)
         self._leaving = Guard(self.database, None if embedded else min(seconds, _LEFT_WITHIN))
         # Tasks that want to write wait here, in their order: SQLite has one writer, and no queue.
-        self._alone = asyncio.Lock() if embedded else None
+        self._turns = Turns(self.database) if embedded else None
         self._clock = str(select(Clock()).compile(dialect=self._engine.dialect))
         self._file = file_of(location)
-        self._writer: asyncio.Task[Any] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class Store:
     @property
     def one_at_a_time(self) -> bool:
         """Whether a transaction begins only when the one before it has ended, as on SQLite."""
-        return self._alone is not None
+        return self._turns is not None
 
     async def open(self, *, upgrade: bool) -> None:
         """Connects and looks at the schema. Where it is old or missing: upgrades it if asked to, else StoreOutdated.
@@ -105,27 +105,18 @@ class Store:
         return await self._in_sync(_migrations.upgrade)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
+    async def transaction(self, *, first: bool = False) -> AsyncGenerator[Transaction]:
         """A transaction that is committed at the end of the block, and rolled back if an exception leaves it.
 
         The exception goes through as it is. CommitUnknown where the connection went between COMMIT and its answer.
-        On SQLite one transaction goes on at a time: others wait, in their order. StoreError for one inside another of
-        the same task, which would wait for itself.
+        On SQLite one transaction goes on at a time: others wait, in their order, behind those that ask to be `first`.
+        StoreError for one inside another, which would wait for itself: of the same task, or of one that it waits for.
         """
         if self._closed:
             raise ClosedError(repr(self))
-        if self._alone is None:
-            async with self._begun() as transaction:
-                yield transaction
-            return
-        self._refuse_nested()
-        async with self._alone:
-            self._writer = asyncio.current_task()
-            try:
-                async with self._begun() as transaction:
-                    yield transaction
-            finally:
-                self._writer = None
+        turn = nullcontext() if self._turns is None else self._turns.turn(first=first)
+        async with turn, self._begun() as transaction:
+            yield transaction
 
     def told(self, error: BaseException) -> StoreError | None:
         """What an exception out of a user's statement means here; None if no database raised it.
@@ -203,14 +194,21 @@ class Store:
 
         await self._do(dropped)
 
-    async def pending(self, slots: Collection[int], limit: int, without: Collection[str] = ()) -> list[OutboxRow]:
+    async def pending(
+        self, slots: Collection[int], limit: int, without: Collection[str] = (), *, sent: Collection[int] = ()
+    ) -> list[OutboxRow]:
         """Up to `limit` rows that may be published now, in the order of their ids; none for destinations in `without`.
 
-        A row that waits for its next try, or is parked, holds the later ones of its destination and key.
+        A row that waits for its next try, or is parked, holds the later ones of its destination and key. What the
+        broker has confirmed, `sent`, is deleted before, in the same transaction; in doubt it is given once more.
         """
-        if not slots:
-            return []
-        return await self._do(lambda statements: statements.pending(self.service, slots, limit, without))
+
+        async def exchanged(statements: Statements) -> list[OutboxRow]:
+            if sent:
+                await statements.sent(sent)
+            return await statements.pending(self.service, slots, limit, without)
+
+        return await self._do(exchanged, first=True) if slots or sent else []
 
     async def sent(self, ids: Collection[int]) -> None:
         """Deletes what the broker has confirmed."""
@@ -258,11 +256,11 @@ class Store:
             await asyncio.sleep(0)
         return total
 
-    async def _do(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+    async def _do(self, work: Callable[[Statements], Awaitable[T]], *, first: bool = False) -> T:
         async def done(statements: Statements) -> T:
             return await work(statements)
 
-        async with self.transaction() as transaction:
+        async with self.transaction(first=first) as transaction:
             return await self._guard.run(done(transaction.statements))
 
     async def _in_sync(self, work: Callable[[Connection], T]) -> T:
@@ -308,7 +306,7 @@ class Store:
     async def _statements(self, connection: AsyncConnection) -> Statements:
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
-        if self._alone is not None:
+        if self.one_at_a_time:
             return SQLiteStatements(driver)
         return PostgreSQLStatements(driver, raw.info)
 
@@ -328,10 +326,6 @@ class Store:
             if not connection.closed:
                 await connection.invalidate()
                 await connection.close()
-
-    def _refuse_nested(self) -> None:
-        if self._writer is not None and self._writer is asyncio.current_task():
-            raise StoreError(self.database, "a transaction inside a transaction would wait for itself for ever")
 
 
 def _columns(row: OutboxRow) -> dict[str, object]:
