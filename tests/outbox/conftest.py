@@ -86,11 +86,11 @@ class Flaky:
         self.asked = asyncio.Event()
 
     @asynccontextmanager
-    async def transaction(self):
+    async def transaction(self, **options):
         if self.away:
             self.asked.set()
             raise StoreUnavailable("test", "gone")
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(**options) as transaction:
             yield transaction
 
     def __getattr__(self, name):

@@ -183,7 +183,7 @@ async def test_what_a_broker_that_stays_away_did_not_take_is_published_by_the_ne
 async def test_a_relay_that_can_not_go_on_ends_the_service_instead_of_leaving_messages_in_silence(shop, monkeypatch):
     async with shop.bus() as bus:
 
-        async def broken(*_):
+        async def broken(*_, **__):
             raise RuntimeError("a fault of ours")
 
         monkeypatch.setattr(bus._storing.store, "pending", broken)

@@ -30,8 +30,8 @@ class Trouble:
         self.store.transaction = self.transaction
 
     @asynccontextmanager
-    async def transaction(self):
-        async with self._transaction() as inner:
+    async def transaction(self, **options):
+        async with self._transaction(**options) as inner:
             asked = []
             inbox = inner.inbox
 
@@ -119,8 +119,8 @@ async def test_a_message_that_always_meets_another_transaction_fails_in_the_end_
         inner = trouble.transaction
 
         @asynccontextmanager
-        async def meeting():
-            async with inner() as transaction:
+        async def meeting(**options):
+            async with inner(**options) as transaction:
                 put = transaction.put_inbox
 
                 async def refused(rows):
