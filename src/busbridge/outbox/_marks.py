@@ -48,7 +48,8 @@ class Marks:
 
     async def write(self) -> None:
         """Writes what there is. Raises StoreError."""
-        await self.exchange((), 0, ())
+        if len(self):
+            await self.exchange((), 0, ())
 
     async def exchange(self, slots: Collection[int], limit: int, without: Collection[str]) -> list[OutboxRow]:
         """Writes what there is and reads, in the transaction of that, what may be published next. Raises StoreError."""

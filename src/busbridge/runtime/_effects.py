@@ -18,7 +18,7 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
-from busbridge.errors import StoreContention, StoreError, StoreUnavailable
+from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUnavailable
 from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
 from busbridge.retry import Reason
 from busbridge.runtime._aside import Aside
@@ -248,6 +248,8 @@ class Effects:
         except BaseException as error:
             if unit is not None:
                 self._endings.abandon(unit.ended, error)
+            if isinstance(error, CommitUnknown):  # perhaps there is something for it
+                self._relay.poke()
             raise
         reached("after_commit")
         return unit, rest
