@@ -149,7 +149,7 @@ def _spare_rabbitmq(broker_set: BrokerSet) -> Iterator[RabbitMQ]:
 @pytest.fixture(scope="session")
 def _spare_kafka(broker_set: BrokerSet) -> Iterator[Kafka]:
     with ExitStack() as stack:
-        yield _fresh(stack, start_kafka, broker_set, {})
+        yield _fresh(stack, start_kafka, broker_set, {"with_line": True})
 
 
 @pytest.fixture

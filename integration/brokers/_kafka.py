@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, final
 from integration.brokers._broker import Broker
 from integration.brokers._container import Container, Specification
 from integration.brokers._images import image_for
-from integration.brokers._kafka_settings import SecureListeners, plain_settings, secure_files, secure_settings
+from integration.brokers._kafka_settings import (
+    LineListener,
+    SecureListeners,
+    plain_settings,
+    secure_files,
+    secure_settings,
+)
 from integration.brokers._ports import free_ports
 from integration.brokers._probes import kafka_answers
 
@@ -29,9 +35,16 @@ class Kafka(Broker):
     at the same address as clients outside.
     """
 
-    def __init__(self, url: str, container: Container | None, secure: SecureListeners | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        container: Container | None,
+        secure: SecureListeners | None = None,
+        line: LineListener | None = None,
+    ) -> None:
         super().__init__(url, container)
         self.secure = secure
+        self.line = line
 
     def answers(self) -> bool:
         return kafka_answers(self.host, self.port)
@@ -78,17 +91,23 @@ class Kafka(Broker):
         self.tool("acls", "--add", "--deny-principal", f"User:{user}", "--operation", "All", "--topic", kafka_topic)
 
 
-def start_kafka(set_name: str, *, certificates: Certificates | None = None, settings: str = "") -> Kafka:
+def start_kafka(
+    set_name: str, *, certificates: Certificates | None = None, settings: str = "", with_line: bool = False
+) -> Kafka:
     """A new Kafka, started but perhaps not ready yet; with certificates it has secure listeners.
+
+    `with_line` gives it a listener whose clients a test may cut off.
 
     `settings` are further lines of server.properties. Raises BrokersUnavailableError if there is no image, DockerError
     if the container cannot be started.
     """
     image = image_for("kafka")
-    with free_ports(4 if certificates else 1) as (port, *rest):
-        secure = SecureListeners(rest[0], rest[1], rest[2]) if certificates else None
-        lines = secure_settings(port, secure) if secure else plain_settings(port)
+    with free_ports(6) as (port, ssl, sasl_plaintext, sasl_ssl, inside, outside):
+        secure = SecureListeners(ssl, sasl_plaintext, sasl_ssl) if certificates else None
+        line = LineListener(inside, outside) if with_line else None
+        lines = secure_settings(port, secure) if secure else plain_settings(port, line)
         files = {SETTINGS_FILE: f"{lines}\n{settings}", **(secure_files(certificates) if certificates else {})}
-        ports = {published: published for published in (port, *rest)}
+        more = (*(secure.ports if secure else ()), *((line.port,) if line else ()))
+        ports = {published: published for published in (port, *more)}
         specification = Specification("kafka", f"kafka://127.0.0.1:{port}", image, ports, _ENVIRONMENT, files)
-        return Kafka(specification.url, Container.create(specification, set_name), secure)
+        return Kafka(specification.url, Container.create(specification, set_name), secure, line)

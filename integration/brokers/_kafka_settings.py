@@ -39,9 +39,17 @@ class SecureListeners:
         return (self.ssl, self.sasl_plaintext, self.sasl_ssl)
 
 
-def plain_settings(port: int) -> str:
-    """One node with one listener, without security."""
-    return _settings({"PLAINTEXT": port}, extra="")
+@dataclass(frozen=True, slots=True)
+class LineListener:
+    """A second plain listener at `port`, which sends its clients to `advertised`: there a test can stand between."""
+
+    port: int
+    advertised: int
+
+
+def plain_settings(port: int, line: LineListener | None = None) -> str:
+    """One node without security."""
+    return _settings({"PLAINTEXT": port}, extra="", line=line)
 
 
 def secure_settings(port: int, secure: SecureListeners) -> str:
@@ -88,10 +96,14 @@ def secure_files(certificates: Certificates) -> dict[str, str]:
     }
 
 
-def _settings(listeners: dict[str, int], extra: str) -> str:
+def _settings(listeners: dict[str, int], extra: str, line: LineListener | None = None) -> str:
     bound = ",".join(f"{name}://:{port}" for name, port in listeners.items())
     advertised = ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())
     protocols = ",".join(f"{name}:{name}" for name in listeners)
+    if line:
+        bound += f",LINE://:{line.port}"
+        advertised += f",LINE://127.0.0.1:{line.advertised}"
+        protocols += ",LINE:PLAINTEXT"
     return f"""
 process.roles=broker,controller
 node.id=1

@@ -10,6 +10,14 @@ from confluent_kafka import TopicPartition
 from busbridge.routing import TransportSettings
 from busbridge.testing.conformance import DeadMessage, Faults
 from busbridge_kafka import KafkaTransport
+from integration.conformance.line import line_to
+
+_SHORT_SESSION = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 1_000}
+_SILENCE = 9.0
+
+
+def _settings_on_the_line(port):
+    return TransportSettings("kafka", f"kafka://127.0.0.1:{port}", client=_SHORT_SESSION)
 
 
 class KafkaRig:
@@ -25,7 +33,8 @@ class KafkaRig:
     def __init__(self, broker, *, maker=KafkaTransport, restartable=False):
         self.broker = broker
         self._maker = maker
-        self.faults = Faults(restart=self._restart if restartable else None)
+        line = self._line if broker.line is not None else None
+        self.faults = Faults(restart=self._restart if restartable else None, line=line)
         if restartable:  # a client that the restart strands is replaced, and its group waits for the old one's session
             self.patience = 120.0
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
@@ -67,6 +76,10 @@ class KafkaRig:
         producer = self.broker.producer()
         producer.produce(destination.physical, body, headers=headers)
         assert producer.flush(10) == 0
+
+    def _line(self):
+        listener = self.broker.line
+        return line_to(listener.port, _settings_on_the_line, silence=_SILENCE, port=listener.advertised)
 
     async def _restart(self):
         await asyncio.to_thread(self.broker.restart)

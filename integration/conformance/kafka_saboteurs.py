@@ -50,6 +50,25 @@ def commits_the_maximum(source):
     source.__class__ = TakesTheMaximum
 
 
+class AlwaysAlive(Assignment):
+    __slots__ = ()
+    alive = property(lambda _: True, lambda _self, _value: None)
+
+
+class SettlesWhatIsNotItsOwn(KafkaSource):
+    def _take(self):
+        taken = super()._take()
+        for each in taken:
+            each.assignment.__class__ = AlwaysAlive
+        return taken
+
+
+@subscribing
+def settles_stale_deliveries(source):
+    """Takes a partition for its own when it has long been another's."""
+    source.__class__ = SettlesWhatIsNotItsOwn
+
+
 class FinishesWithoutDeadLetter(KafkaSource):
     def bury(self, delivery, record):
         delivery.assignment.finish(delivery.offset)

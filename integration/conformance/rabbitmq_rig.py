@@ -10,9 +10,13 @@ import pika
 from busbridge.routing import Kind
 from busbridge.testing.conformance import DeadMessage, Faults
 from busbridge_rabbitmq import RabbitMQTransport
+from integration.conformance.line import line_to
 from integration.rabbitmq.bench import settings_for
 
 NO_SUCH_TAG = 4_000_000
+_HEARTBEAT = 2
+_SILENCE = 8.0
+"""Four heartbeats: two are what both sides wait for."""
 
 
 class RabbitMQRig:
@@ -28,7 +32,8 @@ class RabbitMQRig:
     def __init__(self, broker, *, maker=RabbitMQTransport, restartable=False):
         self.broker = broker
         self._maker = maker
-        self.faults = Faults(sever=self._sever, restart=self._restart if restartable else None)
+        restart = self._restart if restartable else None
+        self.faults = Faults(sever=self._sever, restart=restart, line=self._line)
         self._made = []
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
 
@@ -75,6 +80,13 @@ class RabbitMQRig:
         for consumer in [each for made in self._made for source in made._sources for each in source.consumers]:
             if consumer.session.alive:
                 consumer._channel.raw.basic_ack(NO_SUCH_TAG)
+
+    def _line(self):
+        return line_to(self.broker.port, self._settings_on_the_line, silence=_SILENCE)
+
+    def _settings_on_the_line(self, port):
+        url = f"amqp://guest:guest@127.0.0.1:{port}/"
+        return settings_for(url, client={"heartbeat": _HEARTBEAT})
 
     async def _restart(self):
         await asyncio.to_thread(self.broker.restart)

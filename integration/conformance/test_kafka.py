@@ -8,15 +8,24 @@ import pytest
 
 from busbridge.testing.conformance import ROWS, Faults, run
 from integration.conformance.kafka_rig import KafkaRig
+from integration.conformance.slow import with_marks
 
-FAULTS = Faults(restart=lambda: None)
+FAULTS = Faults(restart=lambda: None, line=lambda: None)
 OFFERED = [case for row in ROWS for case in row.cases() if case.offered(KafkaRig.capabilities, FAULTS)]
 WITH_FAULT = [case for case in OFFERED if case.row.id == "C30"]
+ON_THE_LINE = [case for case in OFFERED if case.row.id in {"C04", "C31", "C32"}]
 
 
-@pytest.mark.parametrize("case", [each for each in OFFERED if each not in WITH_FAULT], ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", [each for each in OFFERED if each not in WITH_FAULT + ON_THE_LINE], ids=lambda case: case.id
+)
 def test_keeps(case, kafka):
     asyncio.run(run(case, KafkaRig(kafka)))
+
+
+@pytest.mark.parametrize("case", with_marks(ON_THE_LINE))
+def test_keeps_when_the_network_is_silent(case, private_kafka):
+    asyncio.run(run(case, KafkaRig(private_kafka)))
 
 
 @pytest.mark.parametrize("case", WITH_FAULT, ids=lambda case: case.id)

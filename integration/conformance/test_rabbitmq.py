@@ -8,13 +8,14 @@ import pytest
 
 from busbridge.testing.conformance import ROWS, Faults, run
 from integration.conformance.rabbitmq_rig import RabbitMQRig
+from integration.conformance.slow import with_marks
 
-FAULTS = Faults(restart=lambda: None, sever=lambda plan: None)
+FAULTS = Faults(restart=lambda: None, sever=lambda plan: None, line=lambda: None)
 OFFERED = [case for row in ROWS for case in row.cases() if case.offered(RabbitMQRig.capabilities, FAULTS)]
 WITH_FAULT = [case for case in OFFERED if case.row.id == "C30"]
 
 
-@pytest.mark.parametrize("case", [each for each in OFFERED if each not in WITH_FAULT], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", with_marks([each for each in OFFERED if each not in WITH_FAULT]))
 def test_keeps(case, rabbitmq):
     asyncio.run(run(case, RabbitMQRig(rabbitmq)))
 

@@ -11,9 +11,12 @@ import asyncio
 import pytest
 
 from busbridge.testing.conformance import ROWS, RowFailed, run
-from integration.conformance import kafka_saboteurs
+from busbridge_kafka import KafkaTransport
+from busbridge_rabbitmq import RabbitMQTransport
+from integration.conformance import kafka_saboteurs, network_saboteurs
 from integration.conformance.kafka_rig import KafkaRig
 from integration.conformance.rabbitmq_rig import RabbitMQRig
+from integration.conformance.slow import marks
 from integration.rabbitmq import saboteurs as rabbitmq_saboteurs
 
 CASES = {case.id: case for row in ROWS for case in row.cases()}
@@ -23,7 +26,7 @@ ON_RABBITMQ = {
     "cancels_when_draining": [],
     "closes_in_doubt": [],
     "finishes_before_the_dead_letter": ["C10-rejected_is_never_lost-queue"],
-    "settles_stale_deliveries": ["C13-stale_settlement_is_harmless-queue"],
+    "settles_stale_deliveries": ["C13-stale_settlement_is_harmless-queue", "C32-silent_member_is_fenced-queue"],
     "ignores_the_prefetch": ["C16-in_flight_bound-queue"],
     "hands_over_at_once": ["C17-order_survives_graceful_stop-ordered_queue"],
     "ResendsOutOfOrder": ["C17-order_survives_bad_entry-ordered_queue"],
@@ -39,15 +42,19 @@ ON_KAFKA = {
     "finishes_without_a_dead_letter": ["C10-reject_dead_letters_once-stream", "C15-poison_is_quarantined-stream"],
     "revokes_without_draining": ["C17-order_survives_graceful_stop-stream"],
     "ignores_the_prefetch": ["C16-in_flight_bound-stream"],
+    "settles_stale_deliveries": ["C32-silent_member_is_fenced-stream"],
     "publishes_in_reverse": ["C17-per_key_order-stream"],
     "reads_one_late": ["C25-read_history-stream", "C25-read_from_and_until-stream"],
     "reads_to_the_last_end": ["C25-read_history-stream"],
 }
 """Each saboteur of the Kafka adapter, and the cases that must notice it."""
 
+ON_A_SILENT_NETWORK = ("takes_silence_for_success", "takes_silence_for_refusal", "waits_past_the_deadline")
+"""What C04 must notice of any transport."""
+
 
 def pairs(table):
-    return [(saboteur, case) for saboteur, cases in table.items() for case in cases]
+    return [pytest.param(each, case, marks=marks(case)) for each, cases in table.items() for case in cases]
 
 
 def must_fail(case, rig):
@@ -64,5 +71,20 @@ def test_is_noticed_on_rabbitmq(saboteur, case, rabbitmq):
 
 
 @pytest.mark.parametrize(("saboteur", "case"), pairs(ON_KAFKA))
-def test_is_noticed_on_kafka(saboteur, case, kafka):
+def test_is_noticed_on_kafka(saboteur, case, request):
+    kafka = request.getfixturevalue("private_kafka" if case.startswith("C32") else "kafka")
     must_fail(case, KafkaRig(kafka, maker=getattr(kafka_saboteurs, saboteur)))
+
+
+@pytest.mark.parametrize("saboteur", ON_A_SILENT_NETWORK)
+def test_is_noticed_on_rabbitmq_when_the_network_is_silent(saboteur, rabbitmq):
+    bend = getattr(network_saboteurs, saboteur)
+    maker = lambda settings: bend(RabbitMQTransport(settings))  # noqa: E731 - a line says it
+    must_fail("C04-unknown_outcome_is_reported-queue", RabbitMQRig(rabbitmq, maker=maker))
+
+
+@pytest.mark.parametrize("saboteur", ON_A_SILENT_NETWORK)
+def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, private_kafka):
+    bend = getattr(network_saboteurs, saboteur)
+    maker = lambda settings: bend(KafkaTransport(settings))  # noqa: E731 - a line says it
+    must_fail("C04-unknown_outcome_is_reported-stream", KafkaRig(private_kafka, maker=maker))

@@ -12,7 +12,7 @@ import sys
 import textwrap
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from busbridge.memory import MemoryTransport
 from busbridge.outbox import Action, decision_table
@@ -36,10 +36,15 @@ async def _anyhow(*_: object) -> None:
     """A fault: that a rig can cause it is all that is asked here."""
 
 
+def _line() -> NoReturn:
+    """Another."""
+    raise NotImplementedError
+
+
 FAULTS: Final = {
     "memory": Faults(sever=_anyhow),
-    "RabbitMQ": Faults(sever=_anyhow, restart=_anyhow),
-    "Kafka": Faults(restart=_anyhow),
+    "RabbitMQ": Faults(sever=_anyhow, restart=_anyhow, line=_line),
+    "Kafka": Faults(restart=_anyhow, line=_line),
 }
 """What the rigs of the three transports do to their brokers."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from itertools import count
 
@@ -194,6 +195,15 @@ class WaitsForTheHead(Bent):
 
     async def subscribe(self, plan):
         return await self.inner.subscribe(replace(plan, prefetch=1))
+
+
+class TrustsTheWallClock(Bent):
+    """Looks at the wall clock to see whether a publish took too long."""
+
+    async def publish(self, entries, seconds):
+        deadline = time.time() + seconds
+        outcomes = await self.inner.publish(entries, seconds)
+        return [Outcome(Status.UNKNOWN)] * len(outcomes) if time.time() > deadline else outcomes
 
 
 class LeaksATask(Bent):
@@ -625,6 +635,7 @@ SABOTEURS = {
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
     Doubles: ["C22-members_compete-queue", "C23-groups_are_independent-topic", "C24-address_isolation-queue"],
     SwapsNeighbours: [
+        "C18-retry_keeps_declared_order-stream",
         "C17-order_survives_bad_entry-stream",
         "C17-per_key_order-stream",
         "C17-per_key_order-ordered_queue",
@@ -648,7 +659,12 @@ SABOTEURS = {
     StopsAtTheFirstBad: ["C05-batch_outcomes_itemised-topic"],
     ForgetsHeaders: ["C01-round_trip_fidelity-queue", "C24-headers_match-topic"],
     IgnoresPrefetch: ["C16-in_flight_bound-queue", "C16-in_flight_bound-stream"],
-    WaitsForTheHead: ["C16-unfinished_message_blocks_no_other-queue"],
+    WaitsForTheHead: [
+        "C16-unfinished_message_blocks_no_other-queue",
+        "C18-retry_keeps_declared_order-ordered_queue",
+        "C18-retry_keeps_declared_order-stream",
+    ],
+    TrustsTheWallClock: ["C33-clock_jump_is_inert-queue", "C33-clock_jump_is_inert-stream"],
     LeaksATask: ["C27-close_is_final-queue", "C07-ack_is_final-stream"],
     WorksAfterClose: ["C27-close_is_final-stream"],
     LosesDeadLetters: [

@@ -3,7 +3,7 @@
 from busbridge.testing.conformance._bench import Bench
 from busbridge.testing.conformance._checks import Verdict, disagreements, judge, jumps, late_by_key, overlapping_keys
 from busbridge.testing.conformance._ledger import Event, Ledger, What
-from busbridge.testing.conformance._rig import DeadMessage, Faults, Place, Rig
+from busbridge.testing.conformance._rig import DeadMessage, Faults, Line, Place, Rig
 from busbridge.testing.conformance._row import Case, Row, RowFailed
 from busbridge.testing.conformance._run import run
 from busbridge.testing.conformance._tables import capability_table, conformance_table, coverage
@@ -17,6 +17,7 @@ __all__ = [
     "Event",
     "Faults",
     "Ledger",
+    "Line",
     "Place",
     "Rig",
     "Row",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from busbridge.testing.conformance._rig import Faults
 from busbridge.testing.conformance._tables import capability_table, conformance_table
@@ -22,7 +22,11 @@ async def _sever(plan: SubscriptionPlan) -> None:
     pass
 
 
-EVERY_FAULT = Faults(restart=_fault, sever=_sever)
+def _line() -> NoReturn:
+    raise NotImplementedError
+
+
+EVERY_FAULT = Faults(restart=_fault, sever=_sever, line=_line)
 """What a rig may offer; the list that is checked in for a transport says what its rig does."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -15,7 +16,8 @@ from busbridge.transport import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from busbridge.testing.conformance._rig import Rig
+    from busbridge.routing import TransportSettings
+    from busbridge.testing.conformance._rig import Line, Rig
     from busbridge.transport import Entry, Outcome, Transport
 
 PARTITIONS: Final = 4
@@ -40,6 +42,8 @@ class Bench:
         self._made: list[Topology] = []
         self._count = 0
         self._marks = 0
+        self._lines: list[Line] = []
+        self._ends_of_lines = AsyncExitStack()
 
     def new_destination(self, name: str, **changes: Any) -> Destination:
         """A destination of this place, not yet known to the broker."""
@@ -76,9 +80,16 @@ class Bench:
         """Has the bench remove in the end what a row provisions by itself."""
         self._made.append(topology)
 
-    async def client(self) -> Transport:
-        """A new client, open, with everything declared so far provisioned."""
-        client = self.rig.make(self.rig.settings())
+    async def line(self) -> Line:
+        """A path to the broker that can fall silent; it is there until everything is put away."""
+        line = self.rig.faults.line
+        assert line is not None, "the row needs it"
+        self._lines.append(await self._ends_of_lines.enter_async_context(line()))
+        return self._lines[-1]
+
+    async def client(self, settings: TransportSettings | None = None) -> Transport:
+        """A new client, open, with everything declared so far provisioned; by these settings, or the rig's."""
+        client = self.rig.make(settings or self.rig.settings())
         self._clients.append(client)
         await client.open()
         await client.provision(self.topology)
@@ -104,14 +115,16 @@ class Bench:
                 if outcome.status is not Status.CONFIRMED:
                     raise RowFailed(f"a publish that nothing speaks against ended as {outcome!r}: {outcome.error}")
 
-    async def send(self, client: Transport, entries: Sequence[Entry]) -> Sequence[Outcome]:
-        """Publishes entries in one call, writing attempts and outcomes down."""
+    async def send(
+        self, client: Transport, entries: Sequence[Entry], seconds: float | None = None
+    ) -> Sequence[Outcome]:
+        """Publishes entries in one call, and writes attempts and outcomes down; `seconds` if not the rig's patience."""
         ledgers = [(each.plan.destination, each.ledger) for each in self.subscriptions]
         for entry in entries:
             for destination, ledger in ledgers:
                 if destination == entry.destination:
                     ledger.attempted([_id(entry)], entry.key)
-        outcomes = await client.publish(entries, self.rig.patience)
+        outcomes = await client.publish(entries, self.rig.patience if seconds is None else seconds)
         if len(outcomes) != len(entries):
             raise RowFailed(f"{len(entries)} entries were published, and {len(outcomes)} outcomes came back")
         for entry, outcome in zip(entries, outcomes, strict=True):
@@ -143,11 +156,14 @@ class Bench:
 
     async def close(self) -> None:
         """Puts everything away: workers, clients, then what they made on the broker."""
+        for line in self._lines:
+            line.release()  # a goodbye that nobody hears takes long
         for subscription in self.subscriptions:
             for worker in subscription.workers:
                 await worker.leave()
         for client in self._clients:
             await client.close()
+        await self._ends_of_lines.aclose()
         await self._remove()
 
     async def _remove(self) -> None:

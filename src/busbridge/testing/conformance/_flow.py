@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from busbridge.contract import Contract
 from busbridge.routing import load
@@ -12,7 +12,7 @@ from busbridge.testing.conformance._rig import Place
 from busbridge.testing.conformance._row import RowFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from busbridge.routing import SubscriptionPlan, TransportSettings
     from busbridge.testing.conformance._bench import Bench
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Handle: TypeAlias = "Callable[[Told, int], Awaitable[None]]"
 
 _READER = "reader"
+KEYS: Final = 16
+"""How many keys the messages have, which take turns."""
 
 
 class Told(Contract, name="conformance.told", version=1, key="key"):
@@ -60,24 +62,26 @@ class RigTransports:
 class Flow:
     """One destination, one subscription with one handler; `bus()` is a replica of its service."""
 
-    def __init__(self, bench: Bench, handle: Handle, *, grace: str = "20s", attempts: int = 3) -> None:
+    def __init__(
+        self, bench: Bench, handle: Handle, *, grace: str = "20s", retry: Mapping[str, Any] | None = None
+    ) -> None:
         self.calls: list[Call] = []
         self._bench = bench
         self._handle = handle
         self._name = bench.rig.unique("service")
-        self._config = load(self._document(grace, attempts))
+        self._config = load(self._document(grace, dict(retry or {"attempts": 3})))
         bench.made(self._config.topology(bench.rig.name))
         self._changed = asyncio.Event()
         self._count = 0
 
-    def _document(self, grace: str, attempts: int) -> dict[str, Any]:
+    def _document(self, grace: str, retry: dict[str, Any]) -> dict[str, Any]:
         rig, place = self._bench.rig, self._bench.place
         destination: dict[str, Any] = {"kind": place.kind.value, "transport": rig.name, "name": rig.unique("told")}
         if place.ordered:
             destination["partitions"] = 4
         if place is Place.ORDERED_QUEUE:
             destination["ordered"] = True
-        subscription = {"from": "told", "concurrency": 8, "others": "dead_letter", "retry": {"attempts": attempts}}
+        subscription = {"from": "told", "concurrency": 8, "others": "dead_letter", "retry": retry}
         return {
             "transports": {rig.name: {"url": rig.settings().url}},
             "destinations": {"told": destination},
@@ -109,7 +113,7 @@ class Flow:
     def messages(self, count: int) -> list[Told]:
         """New messages; keys take turns."""
         self._count += count
-        return [Told(id=f"t{each}", key=f"k{each % 16}") for each in range(self._count - count, self._count)]
+        return [Told(id=f"t{each}", key=f"k{each % KEYS}") for each in range(self._count - count, self._count)]
 
     def attempts(self, *, done: bool) -> dict[str, list[int]]:
         """By message, the attempts that were begun, or those that returned."""

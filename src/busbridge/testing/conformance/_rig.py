@@ -10,6 +10,7 @@ from busbridge.routing import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from busbridge.routing import Destination, SubscriptionPlan, TransportSettings
     from busbridge.transport import Capabilities, Headers, Transport
@@ -46,12 +47,33 @@ class DeadMessage:
     headers: Headers
 
 
+class Line(Protocol):
+    """A network path to the broker. What is held goes on when it is released: a network that heals loses nothing."""
+
+    silence: float
+    """Seconds after which broker and clients have given up a session that they hear nothing of."""
+
+    def settings(self) -> TransportSettings:
+        """How a client reaches the broker on this path."""
+        ...
+
+    def hold(self, *, to_broker: bool, from_broker: bool) -> None:
+        """Has nothing arrive any more in these directions, connections staying open."""
+        ...
+
+    def release(self) -> None:
+        """Has everything arrive again, first what was held."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """What the rig can do to the broker. What is None makes the rows that need it `not offered`."""
 
     restart: Callable[[], Awaitable[None]] | None = None
     """Stops the broker and starts it again; returns when it serves clients. Only for a transport that survives it."""
+    line: Callable[[], AbstractAsyncContextManager[Line]] | None = None
+    """A network path to the broker that can fall silent, for one row."""
     sever: Callable[[SubscriptionPlan], Awaitable[None]] | None = None
     """Makes the broker close the channels or connections that take deliveries of a subscription, clients living on."""
 

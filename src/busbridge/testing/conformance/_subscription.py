@@ -13,7 +13,7 @@ from busbridge.testing.conformance._worker import Worker, accept
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from busbridge.routing import SubscriptionPlan
+    from busbridge.routing import SubscriptionPlan, TransportSettings
     from busbridge.testing.conformance._bench import Bench
     from busbridge.testing.conformance._checks import Verdict
     from busbridge.testing.conformance._worker import Treat
@@ -41,9 +41,9 @@ class Subscription:
         self._bench = bench
         self._names = count(1)
 
-    async def worker(self, treat: Treat = accept) -> Worker:
-        """A new member, which reads from now on."""
-        client = await self._bench.client()
+    async def worker(self, treat: Treat = accept, settings: TransportSettings | None = None) -> Worker:
+        """A new member, which reads from now on; its client is one of these settings, or the rig's."""
+        client = await self._bench.client(settings)
         source = await client.subscribe(self.plan)
         worker = Worker(f"member-{next(self._names)}", client, source, self.ledger, treat, self._bench.rig.patience)
         self.workers.append(worker)

@@ -84,6 +84,13 @@ class Worker:
         self._ledger.delivered(message_id, key_of(delivery), self.name, delivery)
         self._treat(self, delivery)
 
+    def become_accepting(self) -> None:
+        """Accepts what it holds, and from now on everything at once."""
+        self._treat = accept
+        held, self.held = self.held, []
+        for delivery in held:
+            self.accept(delivery)
+
     def accept(self, delivery: Delivery) -> None:
         """Accepts, and writes down that it did, or that the delivery was stale."""
         self._settle(delivery, delivery.accept)

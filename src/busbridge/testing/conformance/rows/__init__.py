@@ -3,9 +3,12 @@
 from typing import Final
 
 from busbridge.testing.conformance.rows import (
+    _blocking,
+    _clock,
     _closing,
     _handling,
     _keeping,
+    _network,
     _order,
     _publishing,
     _reading,
@@ -22,6 +25,9 @@ ROWS: Final = tuple(
             *_reading.ROWS,
             *_settling.ROWS,
             *_handling.ROWS,
+            *_blocking.ROWS,
+            *_network.ROWS,
+            *_clock.ROWS,
             *_order.ROWS,
             *_sharing.ROWS,
             *_closing.ROWS,

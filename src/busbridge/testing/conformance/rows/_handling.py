@@ -29,7 +29,7 @@ async def failing_handler_is_tried_again(bench: Bench) -> None:
         if message.id in _FAILING and attempt < _ATTEMPTS:
             raise ValueError(message.id)
 
-    flow = Flow(bench, handle, attempts=_ATTEMPTS)
+    flow = Flow(bench, handle, retry={"attempts": _ATTEMPTS})
     async with flow.bus() as bus:
         await bus.publish_many(flow.messages(_COUNT))
         await flow.until(lambda: len(flow.attempts(done=True)) == _COUNT, "a success for every message")
@@ -48,7 +48,7 @@ async def failing_for_ever_is_dead_lettered(bench: Bench) -> None:
         if message.id in _FAILING:
             raise ValueError(message.id)
 
-    flow = Flow(bench, handle, attempts=_ATTEMPTS)
+    flow = Flow(bench, handle, retry={"attempts": _ATTEMPTS})
     async with flow.bus() as bus:
         await bus.publish_many(flow.messages(_COUNT))
         others = _COUNT - len(_FAILING)

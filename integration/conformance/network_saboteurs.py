@@ -1,0 +1,34 @@
+"""Any transport, with what it says of a silent network made wrong."""
+
+from __future__ import annotations
+
+from busbridge.transport import CONFIRMED, Outcome, Status
+
+
+def takes_silence_for_success(transport):
+    """Calls confirmed what nobody has answered."""
+
+    async def publish(entries, seconds, honest=transport.publish):
+        outcomes = await honest(entries, seconds)
+        return [CONFIRMED if each.status is Status.UNKNOWN else each for each in outcomes]
+
+    transport.publish = publish
+    return transport
+
+
+def takes_silence_for_refusal(transport):
+    """Calls refused what nobody has answered."""
+
+    async def publish(entries, seconds, honest=transport.publish):
+        outcomes = await honest(entries, seconds)
+        return [Outcome(Status.REFUSED) if each.status is Status.UNKNOWN else each for each in outcomes]
+
+    transport.publish = publish
+    return transport
+
+
+def waits_past_the_deadline(transport):
+    """Waits for an answer twice as long as it may."""
+    honest = transport.publish
+    transport.publish = lambda entries, seconds: honest(entries, 2 * seconds)
+    return transport
