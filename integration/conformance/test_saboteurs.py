@@ -83,6 +83,7 @@ def test_is_noticed_on_rabbitmq_when_the_network_is_silent(saboteur, rabbitmq):
     must_fail("C04-unknown_outcome_is_reported-queue", RabbitMQRig(rabbitmq, maker=maker))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("saboteur", ON_A_SILENT_NETWORK)
 def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, private_kafka):
     bend = getattr(network_saboteurs, saboteur)
