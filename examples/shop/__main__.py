@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -21,13 +18,14 @@ from busbridge import BusbridgeError, load
 from busbridge.routing import namespaced
 from busbridge.runtime import InstalledTransports, MemoryTransports, remove
 from examples.shop.demo.audit import differences
+from examples.shop.demo.books import end_where_wrong, own_databases
 from examples.shop.demo.orders import purchases, read_orders
 from examples.shop.demo.run import run
 from examples.shop.demo.screen import remarks_on, table_of
 from examples.shop.demo.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from busbridge import Config
     from busbridge.runtime import Transports
@@ -56,14 +54,13 @@ def main(
     console = Console(highlight=False)
     try:
         placed = purchases() if orders is None else read_orders(orders)
-        loaded = load(CONFIG, *(config or ()))
         real = bool(config) if brokers is None else brokers
         transports = InstalledTransports() if real else MemoryTransports()
-        wrong = _demonstrate(console, placed, loaded, transports, patience)
+        with own_databases():
+            wrong = _demonstrate(console, placed, load(CONFIG, *(config or ())), transports, patience)
     except BusbridgeError as error:
         sys.exit(str(error))
-    if wrong:
-        sys.exit("\n".join(["the books do not balance:", *(f"  {each}" for each in wrong)]))
+    end_where_wrong(wrong)
     console.print(f"The books balance. Orders: {len(placed):,}, every copy delivered, replay equal to the live result.")
 
 
@@ -75,13 +72,12 @@ def _demonstrate(
     config = namespaced(config, f"shop-{secrets.token_hex(3)}.")
     tally = Tally()
     _show_warnings(console)
-    with _own_databases():
-        try:
-            with Live(console=console, get_renderable=lambda: table_of(tally), transient=True):
-                asyncio.run(_run_and_remove(orders, config, transports, tally, patience))
-        finally:
-            console.print(table_of(tally), *remarks_on(tally), sep="\n")
-        return differences(orders)
+    try:
+        with Live(console=console, get_renderable=lambda: table_of(tally), transient=True):
+            asyncio.run(_run_and_remove(orders, config, transports, tally, patience))
+    finally:
+        console.print(table_of(tally), *remarks_on(tally), sep="\n")
+    return differences(orders)
 
 
 async def _run_and_remove(
@@ -100,19 +96,6 @@ def _show_warnings(console: Console) -> None:
     logging.basicConfig(level=logging.CRITICAL, format="%(message)s", handlers=[handler])
     logging.getLogger("busbridge").setLevel(logging.WARNING)
     logging.getLogger("busbridge.handling").setLevel(logging.ERROR)
-
-
-@contextmanager
-def _own_databases() -> Generator[None]:
-    before = os.environ.get("SHOP_DATA")
-    with TemporaryDirectory(prefix="shop-") as folder:
-        os.environ["SHOP_DATA"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["SHOP_DATA"]
-    if before is not None:
-        os.environ["SHOP_DATA"] = before
 
 
 if __name__ == "__main__":

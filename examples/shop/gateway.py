@@ -1,8 +1,12 @@
-"""A payment provider's client. The provider is made up, with the habits of real ones, and keeps books of its own."""
+"""A payment provider's client. The provider is made up, with the habits of real ones, and keeps books of its own.
+
+Its books are a file that outlives every process of the shop: a charge stands from the moment it is asked for.
+"""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -28,7 +32,7 @@ class AnswerLost(Exception):
 
 
 class PaymentGateway:
-    """Charges once per key, however often it is asked."""
+    """Charges once per key, however often it is asked; whoever asks with another key each time pays each time."""
 
     def __init__(self, books: Database) -> None:
         self._books = books
@@ -38,14 +42,20 @@ class PaymentGateway:
         if cents == 0:
             raise Declined("there is nothing to pay")
         is_new = self._books.add("charges", key, order_id, cents)
-        if not is_new and self._books.row("charges", key) != (key, order_id, cents):
-            raise ConflictingCharge(f"key {key!r} stands for another charge than {cents} cents for order {order_id!r}")
-        if is_new and crc32(order_id.encode()) % _LOST == 0:
+        if not is_new:
+            self._recognise(key, order_id, cents)
+        elif crc32(order_id.encode()) % _LOST == 0:
             raise AnswerLost(f"no answer to the charge of order {order_id!r}")
+
+    def _recognise(self, key: str, order_id: str, cents: int) -> None:
+        """Notes what it was asked again, and does not charge."""
+        if self._books.row("charges", key) != (key, order_id, cents):
+            raise ConflictingCharge(f"key {key!r} stands for another charge than {cents} cents for order {order_id!r}")
+        self._books.add("repetitions", token_hex(8), order_id)
 
 
 @asynccontextmanager
 async def payment_gateway() -> AsyncGenerator[PaymentGateway]:
     """A connection to the provider."""
-    with open_database("gateway", charges="order_id cents") as books:
+    with open_database("gateway", charges="order_id cents", repetitions="order_id") as books:
         yield PaymentGateway(books)

@@ -11,14 +11,15 @@ orders = order_processor.subscription("orders")
 
 
 @orders.handles(ProcessOrder, fatal=(ConflictingCharge,))
-async def process_order(order: ProcessOrder, context: Context[PaymentGateway]) -> None:
-    """Charges once, though it may be called again: the message id is the same in every repetition.
+async def charge_customer(order: ProcessOrder, context: Context[PaymentGateway]) -> None:
+    """Charges once, though it may be called again: the key is the same in every repetition, after a crash too.
 
-    What it publishes goes out when it has returned. A lost answer is raised, so that it is called again; a conflict is
-    fatal: the message becomes a dead letter at once.
+    No transaction holds a charge, so the gateway has to know it again. What is published goes out when this has
+    returned. A lost answer is raised, so that it is called again; a conflict is fatal: the message becomes a dead
+    letter at once.
     """
     try:
-        await context.resources.charge(order.order_id, order.total_cents, key=context.message_id)
+        await context.resources.charge(order.order_id, order.total_cents, key=context.idempotency_key)
     except Declined as declined:
         context.publish(PaymentFailed(order_id=order.order_id, customer_id=order.customer_id, reason=str(declined)))
     else:

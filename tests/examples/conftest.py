@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,5 +36,6 @@ def few_orders() -> list[Order]:
 
 async def run_in_memory(orders: list[Order], transports: Transports | None = None, patience: float = 20) -> Tally:
     tally = Tally()
-    await run(orders, load(CONFIG, environ={}), transports or MemoryTransports(), tally, patience=patience)
+    config = load(CONFIG, environ={"SHOP_DATA": os.environ["SHOP_DATA"]})
+    await run(orders, config, transports or MemoryTransports(), tally, patience=patience)
     return tally

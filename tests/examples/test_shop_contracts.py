@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from sqlalchemy import select
 
 from busbridge import Contract, Service
 from busbridge.contract import info_of, json_schema
 from busbridge.testing import harness
 from examples.shop import contracts
 from examples.shop.contracts.order_created import dollars_to_cents
-from examples.shop.database import open_database
-from examples.shop.inventory import inventory
+from examples.shop.inventory import inventory, reserved, tables
 from tests.examples.conftest import CONFIG
 
 CATALOG = Path(__file__).parents[2] / "contracts" / "shop"
@@ -68,8 +68,9 @@ async def test_a_checkout_that_was_not_updated_is_understood_by_those_that_were(
     old_checkout = Service("old-checkout", publishes=[OldOrderCreated])
 
     async with harness(inventory, old_checkout, config=CONFIG, real_brokers=False) as bus:
+        async with bus.bus("inventory").transaction() as tx:
+            await tx.connection.run_sync(tables.create_all)  # a harness has a store of its own
         await bus.publish(OldOrderCreated(**old))
         await bus.settled()
-
-    with open_database("inventory") as database:
-        assert database.rows("reserved") == [("00001", 2)]
+        async with bus.bus("inventory").transaction() as tx:
+            assert (await tx.connection.execute(select(reserved))).all() == [("00001", 2)]

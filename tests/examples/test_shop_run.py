@@ -53,14 +53,14 @@ async def test_a_message_that_comes_twice_is_counted_and_changes_nothing(
 @pytest.mark.parametrize(
     ("destination", "subscription"),
     [
-        ("orders", "order-processor.orders has handled 205 of 206"),
+        ("orders", "order-processor.orders has handled 39 of 40"),
         ("order-events", "inventory.stock"),
-        ("order-log", "analytics.revenue has handled 205 of 206"),
+        ("order-log", "analytics.revenue has handled 39 of 40"),
     ],
 )
 async def test_a_lost_message_is_missed_by_name(few_orders: list[Order], destination: str, subscription: str) -> None:
     with pytest.raises(Incomplete, match=subscription):
-        await run_in_memory(few_orders, SabotagedTransports(destination, lose_one), patience=2)
+        await run_in_memory(few_orders[:40], SabotagedTransports(destination, lose_one), patience=3)
 
 
 async def test_a_second_charge_for_an_order_is_found(few_orders: list[Order], monkeypatch: pytest.MonkeyPatch) -> None:

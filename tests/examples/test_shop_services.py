@@ -9,7 +9,7 @@ from examples.shop.contracts import OrderCreated, PaymentFailed, PaymentSucceede
 from examples.shop.database import open_database
 from examples.shop.gateway import ConflictingCharge, payment_gateway
 from examples.shop.notification import confirm_order, is_large, thank_personally
-from examples.shop.order_processor import order_processor, process_order
+from examples.shop.order_processor import charge_customer, order_processor
 
 pytestmark = pytest.mark.usefixtures("shop_data")
 
@@ -20,9 +20,9 @@ def order(cents: int) -> ProcessOrder:
 
 async def test_a_paid_order_is_told_and_charged_once_however_often_it_is_processed() -> None:
     async with payment_gateway() as gateway:
-        context = RecordingContext(resources=gateway, message_id="m1")
-        await process_order(order(150), context)
-        await process_order(order(150), context)
+        context = RecordingContext(resources=gateway, idempotency_key="m1")
+        await charge_customer(order(150), context)
+        await charge_customer(order(150), context)
 
     assert context.published_of(PaymentSucceeded)[0] == PaymentSucceeded(order_id="a", customer_id="c", paid_cents=150)
     with open_database("gateway") as books:
@@ -32,7 +32,7 @@ async def test_a_paid_order_is_told_and_charged_once_however_often_it_is_process
 async def test_an_order_that_costs_nothing_is_declined() -> None:
     async with payment_gateway() as gateway:
         context = RecordingContext(resources=gateway)
-        await process_order(order(0), context)
+        await charge_customer(order(0), context)
 
     (failed,) = context.published
     assert failed == PaymentFailed(order_id="a", customer_id="c", reason="there is nothing to pay")
@@ -40,9 +40,9 @@ async def test_an_order_that_costs_nothing_is_declined() -> None:
 
 async def test_another_order_under_a_used_key_is_fatal() -> None:
     async with payment_gateway() as gateway:
-        await process_order(order(150), RecordingContext(resources=gateway, message_id="m1"))
+        await charge_customer(order(150), RecordingContext(resources=gateway, idempotency_key="m1"))
         with pytest.raises(ConflictingCharge):
-            await process_order(order(151), RecordingContext(resources=gateway, message_id="m1"))
+            await charge_customer(order(151), RecordingContext(resources=gateway, idempotency_key="m1"))
 
     (handler,) = order_processor.subscriptions["orders"].handlers
     assert handler.fatal == (ConflictingCharge,)
