@@ -46,6 +46,12 @@ def _env(brokers: BrokerSet, kinds: list[str]) -> None:
     print("\n".join(exports(brokers.running())))
 
 
+def _restart(brokers: BrokerSet, kinds: list[str]) -> None:
+    for kind, broker in brokers.running().items():
+        if kind in kinds:
+            broker.restart()
+
+
 def _status(brokers: BrokerSet, kinds: list[str]) -> None:
     for kind, broker in brokers.running().items():
         answer = "answers" if broker.answers() else "does not answer"
@@ -59,14 +65,15 @@ def _images(brokers: BrokerSet, kinds: list[str]) -> None:
         print(f"export {IMAGES[kind].variable}='{image_for(kind)}'")
 
 
-_COMMANDS = {"up": _up, "down": _down, "env": _env, "status": _status, "images": _images}
+_COMMANDS = {"up": _up, "down": _down, "env": _env, "restart": _restart, "status": _status, "images": _images}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m integration.brokers",
         description="up: finds or makes brokers, prints their URLs as shell exports. down: removes their containers. "
-        "env: the exports of a set that is up. status: what runs. images: makes `docker compose` and the images "
+        "env: the exports of a set that is up. restart: stops and starts its brokers. "
+        "status: what runs. images: makes `docker compose` and the images "
         "ready, prints the variables that docker-compose.yml reads.",
     )
     parser.add_argument("command", choices=_COMMANDS)

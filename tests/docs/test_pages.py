@@ -20,7 +20,8 @@ from busbridge.transport import Delivery, Position, Session
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-TESTS = re.findall(r"`((?:tests|integration)/[\w/]+\.py)::(\w+)`", (DOCS / "guarantees.md").read_text(encoding="utf-8"))
+GUARANTEES = (DOCS / "guarantees.md").read_text(encoding="utf-8")
+TESTS = re.findall(r"`((?:tests|integration)/[\w/]+\.py)::(\w+)`", GUARANTEES)
 
 
 @pytest.mark.parametrize(("file", "test"), TESTS)
@@ -28,8 +29,19 @@ def test_a_guarantee_names_a_test_that_exists(file, test):
     assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
+def test_each_guarantee_names_what_tries_to_break_it():
+    promises = re.findall(r"^\| (?!promise |---)(.+?) \| (.*) \|$", GUARANTEES, re.MULTILINE)
+    assert promises
+    assert [promise for promise, tested in promises if not re.search(r"`C\d\d`|`(tests|integration)/", tested)] == []
+
+
+@pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:tests|integration)/[\w/]+\.py)(?=`|::)", GUARANTEES))))
+def test_a_guarantee_names_a_file_of_tests(file):
+    assert "def test_" in (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_a_guarantee_names_rows_that_exist():
-    named = set(re.findall(r"`(C\d\d)`", (DOCS / "guarantees.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(C\d\d)`", GUARANTEES))
     assert named
     assert named <= {row.id for row in ROWS}
 

@@ -1,0 +1,1 @@
+"""The shop as processes of their own, which are killed at random."""
