@@ -58,12 +58,11 @@ def test_each_tier_has_a_place_named_by_its_length() -> None:
                             "stock.reserve.retry.60s")  # fmt: skip
 
 
-@pytest.mark.parametrize("key", ["immediate", "first", "max", "backoff"])
-def test_on_an_ordered_subscription_they_are_refused_since_later_messages_would_overtake(key: str) -> None:
-    value = {"immediate": 1, "backoff": "fixed"}.get(key, "2s")
-    (problem,) = told(source({key: value}, destination={"kind": "stream", "transport": "broker"}))
-    assert problem.startswith(f"services.stock.subscriptions.reserve.retry.{key}: ")
-    assert "overtake" in problem
+def test_an_ordered_subscription_has_none_since_its_key_waits_in_its_place() -> None:
+    (plan,) = load(
+        source({"first": "1s"}, destination={"kind": "stream", "transport": "broker"}), environ={}
+    ).subscriptions()
+    assert (plan.retry.tiers, plan.retry.delayed) == ((), 1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from busbridge.routing._config import Config, Route, RouteTarget, ServicePlan
 from busbridge.routing._load import Source, load, read
 from busbridge.routing._namespace import namespaced
 from busbridge.routing._on_failure import OnFailure
+from busbridge.routing._pause_plan import PausePlan
 from busbridge.routing._reading import Reading, in_order
 from busbridge.routing._reference import Key, reference, schema
 from busbridge.routing._retry_plan import LONGEST_BLOCK, Backoff, RetryPlan
@@ -34,6 +35,7 @@ __all__ = [
     "Kind",
     "OnFailure",
     "Others",
+    "PausePlan",
     "Reading",
     "RetryPlan",
     "Route",

@@ -272,6 +272,24 @@ class DeadLettersSection(Section):
     ] = None
 
 
+class PauseSection(Section):
+    """When a subscription pauses whose handlers all fail."""
+
+    after: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Messages that fail in a row, per process, until no more are taken: one is tried now and then, "
+            "until one succeeds. 0: never. Default: 10.",
+        ),
+    ] = 10
+    probe: Annotated[
+        Duration | None,
+        Field(description="How long until one is tried; twice as long after each that fails, up to 1m. Default: 5s."),
+    ] = None
+
+
 class SubscriptionSection(Section):
     """A named place of a service at one destination; replicas of the service share it."""
 
@@ -326,6 +344,7 @@ class SubscriptionSection(Section):
             "later ones wait behind it. Other keys go on. Default: block."
         ),
     ] = None
+    pause: Annotated[PauseSection, Field(description="What happens when all handlers fail.")] = PauseSection()
     dead_letters: Annotated[
         DeadLettersSection, Field(description="What the records of its dead letters tell of the error.")
     ] = DeadLettersSection()

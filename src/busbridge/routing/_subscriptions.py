@@ -9,6 +9,7 @@ from busbridge.routing._bindings import bindings_of, well_formed
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
 from busbridge.routing._on_failure import on_failure
+from busbridge.routing._pauses import pause_plan
 from busbridge.routing._retries import retry_plan
 from busbridge.routing._routes import keys_routed_to
 from busbridge.routing._stores import check_window, store_plan
@@ -59,8 +60,9 @@ def services(
             retry = _retry(path, each, destination, section, problems)
             told = telling((*path, "dead_letters"), each.dead_letters, problems)
             failing = _on_failure(path, each, destination, retry, problems, stored=_stored(path, section, problems))
+            pause = pause_plan((*path, "pause"), each.pause, problems)
             plan = _plan(service, name, each, destination, bindings, retry)
-            plans[name] = replace(plan, telling=told, on_failure=failing)
+            plans[name] = replace(plan, telling=told, on_failure=failing, pause=pause)
         if store is not None:
             check_window(("services", service, "store"), store, plans.values(), problems)
         result[service] = ServicePlan(service, plans, store)

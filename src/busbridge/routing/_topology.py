@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from busbridge.routing._pause_plan import PausePlan
 from busbridge.routing._retry_plan import RetryPlan
 from busbridge.routing._telling import Telling
 from busbridge.routing._tiers import tier_name
@@ -110,6 +111,7 @@ class SubscriptionPlan:
     retry: RetryPlan = field(default_factory=RetryPlan)
     on_failure: OnFailure | None = None
     """None: there is no order to keep."""
+    pause: PausePlan = field(default_factory=PausePlan)
     telling: Telling = field(default_factory=Telling)
     version: str = ""
     """Of the service, as its code says; empty where it says none."""

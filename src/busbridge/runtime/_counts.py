@@ -10,10 +10,12 @@ from typing import final
 class Counts:
     """Numbers since the bus opened."""
 
-    __slots__ = ("blocked", "dead", "discarded", "duplicate", "handled", "released", "repeated", "scheduled")
+    __slots__ = ("blocked", "dead", "discarded", "duplicate", "handled", "paused", "released", "repeated", "scheduled")
 
     def __init__(self) -> None:
         self.handled = 0
+        self.paused = False
+        """Whether it pauses now, since all its handlers fail: one message is tried now and then."""
         self.repeated = 0
         """Attempts after the first."""
         self.duplicate = 0
@@ -31,4 +33,5 @@ class Counts:
 
     def __repr__(self) -> str:
         discarded, dead = self.discarded.total(), self.dead.total()
-        return f"<Counts handled={self.handled} repeated={self.repeated} discarded={discarded} dead={dead}>"
+        state = " paused" if self.paused else ""
+        return f"<Counts{state} handled={self.handled} repeated={self.repeated} discarded={discarded} dead={dead}>"

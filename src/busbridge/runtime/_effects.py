@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._intake import Intake
     from busbridge.runtime._lanes import Wait
     from busbridge.runtime._pace import Pace
+    from busbridge.runtime._pausing import Pausing
     from busbridge.runtime._unit import Between
     from busbridge.store import Store
     from busbridge.transport import Delivery
@@ -78,12 +79,15 @@ class Effects:
         relay: Relay,
         timers: TimerSource | None,
         pace: Pace,
+        pausing: Pausing,
         *,
         between: Between = random.uniform,
     ) -> None:
         """`between` draws the jitter of delays."""
         self.counts = endings.counts
         self.pace = pace
+        self._pausing = pausing
+        self._failures = pausing.at_once
         self._store = store
         self._plan = plan
         self._intake = intake
@@ -109,12 +113,25 @@ class Effects:
         reached("received")
         held = dict.fromkeys(deliveries)
         try:
-            return self._aside.wait(await self._handle(held), held, self.wait)
+            rest = self._aside.wait(await self._handle(held), held, self.wait)
         except BaseException as error:
             self._aside.forget(held)
             for each in held:
                 self.release(each, error)
             raise
+        return await self._rested(rest) if self._pausing.paused else rest
+
+    async def _rested(self, waiting: list[Delivery]) -> list[Delivery]:
+        """What waits, once this lane may try one of it; nothing, where it is told to stop."""
+        goes_on = False
+        try:
+            goes_on = await self._pausing.rest()
+        finally:
+            if not goes_on:
+                for each in waiting:
+                    self.release(each)
+        self.pace.limit = 1
+        return waiting if goes_on else []
 
     def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
         """Gives a delivery back that has not ended: the broker hands it over again."""
@@ -139,7 +156,7 @@ class Effects:
                 group = works[:1]
                 rest = await self._by_itself(works[0], held)
             works = rest + works[len(group) :]
-            if rest and not rest[0].uncounted:
+            if (rest and not rest[0].uncounted) or self._pausing.paused:
                 break
         return [work.delivery for work in works]
 
@@ -259,7 +276,7 @@ class Effects:
         stint = self.pace.begin()
         try:
             for work in works:
-                if stint.over:
+                if stint.over or unit.failures >= self._failures:
                     break
                 if not work.delivery.session.taking:
                     unit.release(work)

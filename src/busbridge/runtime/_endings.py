@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._observer import Observer
+    from busbridge.runtime._pausing import Pausing
     from busbridge.runtime._publishing import Publishing
     from busbridge.transport import Delivery
 
@@ -28,11 +29,17 @@ class Endings:
     """Of one subscription."""
 
     def __init__(
-        self, plan: SubscriptionPlan, publishing: Publishing, counts: Counts, observer: Observer | None
+        self,
+        plan: SubscriptionPlan,
+        publishing: Publishing,
+        counts: Counts,
+        pausing: Pausing,
+        observer: Observer | None,
     ) -> None:
         self._plan = plan
         self._publishing = publishing
         self.counts = counts
+        self._pausing = pausing
         self._observer = observer
 
     def settle(self, ended: Ended) -> None:
@@ -78,13 +85,20 @@ class Endings:
             case Fate.SCHEDULED:
                 counts.scheduled += 1
                 self._log_delay(ended)
+                self._failed(ended)
             case Fate.BLOCKED:
                 counts.blocked += 1
                 self._log_delay(ended)
+                self._failed(ended)
             case Fate.DEAD:
                 assert failure is not None
                 counts.dead[failure.reason] += 1
                 self._log_death(ended)
+                self._pausing.failed(failure)
+
+    def _failed(self, ended: Ended) -> None:
+        if ended.failure is not None:
+            self._pausing.put_off(ended.failure, ended.attempts)
 
     def _log_delay(self, ended: Ended) -> None:
         if (failure := ended.failure) is not None:

@@ -22,6 +22,7 @@ from busbridge.runtime._dispatch import Discarded, taker
 from busbridge.runtime._failure import UNREADABLE, Failure, failure_of, since_first, told
 from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._outcomes import PublishError
+from busbridge.runtime._pausing import Pausing
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
@@ -51,6 +52,7 @@ class Handling:
         observer: Observer | None,
     ) -> None:
         self.counts = Counts()
+        self.pausing = Pausing(plan, self.counts)
         self._system = system
         self._plan = plan
         self._choose = dispatcher.choose
@@ -69,14 +71,16 @@ class Handling:
                 return
             choice, body, message = reading
             failure = await self._attempt(choice, message, delivery, delivery.attempt)
-            if failure is not None:
-                await self._go_on(choice, body, delivery, failure)
+            if failure is None:
+                return
+            await self._go_on(choice, body, delivery, failure)
         except StaleDelivery as error:
             _log.info("%s: %s", self._plan.group, error)
             self.release(delivery, error)
         except BaseException as error:
             self.release(delivery, error)
             raise
+        await self.pausing.rest()
 
     def _read(self, delivery: Delivery) -> tuple[Choice, bytes, Contract] | None:
         """The message, with what it was read from and by; None where it can't be handled here, and was settled."""
@@ -108,15 +112,16 @@ class Handling:
             attempt += 1
             self.counts.repeated += 1
             if seconds:
-                self._keep(delivery, attempt, seconds)
+                self._keep(delivery, failure, attempt, seconds)
                 return
             message = choice.read(body)  # the handler may have changed what it was given
             failure = since_first(first, await self._attempt(choice, message, delivery, attempt))
 
-    def _keep(self, delivery: Delivery, attempt: int, seconds: float) -> None:
+    def _keep(self, delivery: Delivery, failure: Failure, attempt: int, seconds: float) -> None:
         """Lets the delivery wait for its next attempt; where there is order, its key waits with it."""
         delivery.attempt = attempt
         self.counts.blocked += self._plan.ordered
+        self.pausing.put_off(failure, attempt - 1)
         self.wait([delivery], seconds)
 
     def _say(self, failure: Failure, attempt: int, seconds: float) -> None:
@@ -192,6 +197,7 @@ class Handling:
     def _bury(self, delivery: Delivery, failure: Failure, attempts: int) -> None:
         delivery.reject(told(failure, delivery, self._plan, attempts))
         self.counts.dead[failure.reason] += 1
+        self.pausing.failed(failure)
         trace = failure.error if failure.reason in {Reason.FAILED, Reason.FATAL} else None
         _log.error(
             "%s: dead letter (%s) after %d attempts: %s",
@@ -215,6 +221,7 @@ class Handling:
     def _put_off(self, delivery: Delivery, failure: Failure, attempts: int, tier: int) -> None:
         delivery.later(tier, attempts, put_off_headers(delivery.headers))
         self.counts.scheduled += 1
+        self.pausing.put_off(failure, attempts)
         self._say(failure, attempts, self._plan.retry.tiers[tier])
         self._observe(delivery, "scheduled", failure.error)
 

@@ -202,12 +202,17 @@ class Lanes:
         """Waits until every delivery put in has been handled or released."""
         await self._empty.wait()
 
-    async def close(self) -> None:
-        """Releases what has not begun, cancels what is being handled, and waits for it to end. Twice is fine."""
-        self._waiting.end()
+    def give_back(self) -> None:
+        """Releases what has not begun."""
         for lane in self._lanes:
             while lane.line:
                 self._release(lane.line.popleft())
+                self._finish(1)
+
+    async def close(self) -> None:
+        """Releases what has not begun, cancels what is being handled, and waits for it to end. Twice is fine."""
+        self._waiting.end()
+        self.give_back()
         running = {task for task in self._tasks if not task.done()}
         while running:
             for task in running:

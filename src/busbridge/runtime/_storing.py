@@ -18,6 +18,7 @@ from busbridge.runtime._intake import Intake
 from busbridge.runtime._lanes import Lanes, Together
 from busbridge.runtime._outbox import Outbox
 from busbridge.runtime._pace import Pace
+from busbridge.runtime._pausing import Pausing
 from busbridge.runtime._postponed import Postponing
 from busbridge.runtime._worker import Worker
 from busbridge.store import Store
@@ -132,20 +133,22 @@ class Storing:
     ) -> Worker:
         """A subscription at work whose effects happen once."""
         counts = Counts()
+        pausing = Pausing(plan, counts)
         timers = self._timers(plan, dispatcher.places)
         effects = Effects(
             self.store,
             plan,
             Intake(plan, dispatcher),
             Attempts(self.store, plan, publishing, resources, system, tracing, counts),
-            Endings(plan, publishing, counts, observer),
+            Endings(plan, publishing, counts, pausing, observer),
             self.relay,
             timers,
             self._pace(plan),
+            pausing,
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
         effects.wait = lanes.wait
-        return Worker(plan, [*sources, *([] if timers is None else [timers])], lanes, counts, effects.finish)
+        return Worker(plan, [*sources, timers], lanes, counts, pausing, effects.finish)
 
     def _pace(self, plan: SubscriptionPlan) -> Pace:
         """Lanes with a key each can't share what waits, and need not where one transaction goes on at a time."""

@@ -49,6 +49,8 @@ class Unit:
         self.ended: list[Ended] = []
         self.behind: list[Delivery] = []
         """Those whose keys wait: they have not begun."""
+        self.failures = 0
+        """Messages that failed, one after another, at the end of those so far."""
         self.delays: list[float] = []
         """Seconds until the timers are due that it has set."""
         self._transaction = transaction
@@ -148,6 +150,7 @@ class Unit:
     def _end(self, work: Work, ended: Ended) -> None:
         if work.timer is not None:
             self._past.append(work.timer.id)
+        self.failures = self.failures + 1 if ended.failure is not None else 0
         self.ended.append(ended)
 
     @property

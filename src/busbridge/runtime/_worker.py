@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._lanes import Lanes
+    from busbridge.runtime._pausing import Pausing
     from busbridge.transport import Source
 
 _log = logging.getLogger("busbridge.worker")
@@ -32,6 +33,7 @@ class Worker:
         sources: Sequence[Source],
         lanes: Lanes,
         counts: Counts,
+        pausing: Pausing,
         finish: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`sources`: the broker's, and the timers'. `finish` is awaited when the lanes have ended, before leaving."""
@@ -40,6 +42,7 @@ class Worker:
         """What became of its deliveries so far."""
         self._sources = sources
         self._lanes = lanes
+        self._pausing = pausing
         self._finish = finish
         self._taking = [asyncio.create_task(self._take(each)) for each in sources]
         self._watching = asyncio.create_task(self._watch())
@@ -79,6 +82,8 @@ class Worker:
         for each in self._sources:
             each.drain()
         self._lanes.hurry()
+        if self._pausing.end():  # what waits would only fail now
+            self._lanes.give_back()
         try:
             async with asyncio.timeout(grace):
                 await asyncio.wait(self._taking)

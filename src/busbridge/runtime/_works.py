@@ -62,7 +62,7 @@ class Works:
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
         handling.wait = lanes.wait
-        return Worker(plan, sources, lanes, handling.counts)
+        return Worker(plan, sources, lanes, handling.counts, handling.pausing)
 
     def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:
         handlers = self.service.subscriptions[plan.name].handlers
