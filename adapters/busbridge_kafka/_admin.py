@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,  # pyright: ignore[reportPrivateImportUsage]
     NewTopic,  # pyright: ignore[reportPrivateImportUsage]
     ResourceType,  # pyright: ignore[reportPrivateImportUsage]
 )
+
+from busbridge_kafka import _offsets as offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,6 +90,14 @@ class Admin:
         futures: Mapping[Any, Future[Any]] = self._client.describe_configs([resource], request_timeout=SECONDS)
         entries = await _answer(futures[resource])
         return {str(setting): str(entry.value) for setting, entry in entries.items()}
+
+    def positions(self, group: str, partitions: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+        """How far a group has come; below 0: it has not begun. Blocks. A transaction that is open makes it fail."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(each.topic, each.partition) for each in partitions])
+        futures = self._client.list_consumer_group_offsets([asked], require_stable=True, request_timeout=SECONDS)
+        found: Sequence[TopicPartition] = futures[group].result(SECONDS * 2).topic_partitions
+        offsets.raise_first(found)
+        return found
 
     async def create(self, name: str, partitions: int, replication: int | None, config: Mapping[str, str]) -> None:
         """Creates a Kafka topic; one that exists meanwhile is left to be compared."""

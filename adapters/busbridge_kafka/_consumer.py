@@ -101,6 +101,8 @@ class ConsumerThread:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._stir = threading.Event()
+        self.membership: bytes | None = None
+        """What the group knew this process by a moment ago, for transactions alone; None while it was no member."""
         self._hungry = self._quiet = self._stopping = self._hurry = self._stranded = False
         self._thread = threading.Thread(target=self._run, name=f"busbridge-kafka-{plan.group}", daemon=True)
 
@@ -157,7 +159,7 @@ class ConsumerThread:
         """Nothing that an earlier consumer still says concerns what a new one does."""
         self._stranded = False
         self._commits = Commits(self._plan.destination.physical, self._plan.group)
-        self._partitions = Partitions(self._plan, self._commits, self._raised, self._strand)
+        self._partitions = Partitions(self._plan, self._commits, self._raised, self._strand, self._learn)
 
     def _strand(self) -> None:
         """The consumer comes to nothing any more: another is to take its place."""
@@ -175,6 +177,7 @@ class ConsumerThread:
                     self._finish(consumer)
         finally:
             self._partitions.end()
+            self.membership = None
             self._close(consumer)
 
     def _close(self, consumer: Consumer) -> None:
@@ -216,8 +219,18 @@ class ConsumerThread:
             self._hand_over(consumer, consumer.consume(1, 0))
         self._stir.clear()
         self._partitions.rest(consumer)
+        self._learn(consumer)
         hurry, self._hurry = self._hurry, False
         self._commits.send(consumer, self._partitions.table.values(), now=hurry)
+
+    def _learn(self, consumer: Consumer) -> None:
+        """Asks the client for its membership, which it does not tell another thread while this one waits in it.
+
+        A member without a name is none: its transactions would be taken at any time, as those of old clients are.
+        """
+        if self._plan.exactly_once:
+            membership: bytes = consumer.consumer_group_metadata()
+            self.membership = membership if consumer.memberid() else None
 
     def _fetch(self, consumer: Consumer) -> None:
         first = consumer.consume(1, LONGEST_WAIT)

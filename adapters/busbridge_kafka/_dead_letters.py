@@ -27,6 +27,12 @@ _FEWEST: Final = 2
 """Of a record: why, and which. All that is added to a message that would be too large to be dead otherwise."""
 
 
+def dead_letter_place(plan: SubscriptionPlan, place: str = "") -> Destination:
+    """The Kafka topic of a subscription's dead letters, or another `place` of it, as it is published to."""
+    name = place or plan.dead_letters
+    return Destination(name, Kind.STREAM, plan.destination.transport, name)
+
+
 @final
 class DeadLetter:
     """A copy of a message that is on its way to the dead letters."""
@@ -48,8 +54,7 @@ class DeadLetters:
         self._publisher = publisher
         self._plan = plan
         self._is_tier = bool(place)
-        name = place or plan.dead_letters
-        self._destination = Destination(name, Kind.STREAM, plan.destination.transport, name)
+        self._destination = dead_letter_place(plan, place)
 
     async def bury(self, delivery: KafkaDelivery, record: Headers) -> None:
         """Returns when the broker owns the dead letter, however long that takes."""

@@ -75,6 +75,13 @@ class KafkaDelivery(Delivery):
         self.settler.settled()
         return True
 
+    def committed(self, settlement: Settlement) -> None:
+        """A transaction has settled it, and committed its offset: what has become of its session matters no more."""
+        self.settlement = settlement
+        self.assignment.committed = max(self.assignment.committed, self.offset + 1)  # before it is finished
+        self.assignment.finish(self.offset)
+        self.settler.settled()
+
     def next_attempt(self) -> KafkaDelivery:
         """The same message, to be handed over once more."""
         return KafkaDelivery(self.settler, self.assignment, self.offset, self.message, self.attempt + 1)

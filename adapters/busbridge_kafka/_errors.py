@@ -68,7 +68,12 @@ def meaning(error: KafkaError) -> Report:
 
 def refused(destination: Destination, error: KafkaError) -> Outcome:
     """The outcome of an entry that was definitely not taken."""
-    return _failed(Status.REFUSED, MessageRefused(REFUSALS[error.code()], destination.name, error.str()), error)
+    return Outcome(Status.REFUSED, error=refusal(destination, error))
+
+
+def refusal(destination: Destination, error: KafkaError) -> MessageRefused:
+    """Why a message was definitely not taken."""
+    return _caused(MessageRefused(REFUSALS[error.code()], destination.name, error.str()), error)
 
 
 def invalid(destination: Destination, error: Exception) -> Outcome:

@@ -45,8 +45,7 @@ REFUSED: Final = {
     ),
     "partitioner": "a key goes to the partition that every other client computes for it (murmur2_random)",
     "partition.assignment.strategy": "it is cooperative-sticky; the other way is group.protocol: consumer",
-    "transactional.id": "transactions are not offered",
-    "transaction.timeout.ms": "transactions are not offered",
+    "isolation.level": "what a transaction took back is never handled: it is read_committed",
     "allow.auto.create.topics": "Kafka topics are provisioned, never created by use",
     **dict.fromkeys(
         (
@@ -56,7 +55,9 @@ REFUSED: Final = {
         ),
         _URL,
     ),
-    **dict.fromkeys(("group.id", "enable.partition.eof", "group.protocol.type", "statistics.interval.ms"), _OWN),
+    **dict.fromkeys(
+        ("group.id", "transactional.id", "enable.partition.eof", "group.protocol.type", "statistics.interval.ms"), _OWN
+    ),
 }  # fmt: skip
 """Settings that would break a promise, each with the reason."""
 
@@ -79,7 +80,13 @@ _PRODUCER: Final[Options] = {
     "queue.buffering.max.kbytes": 65_536,  # what is unconfirmed is bounded in bytes too
     "topic.metadata.propagation.max.ms": 2_000,  # a Kafka topic that does not exist is reported, not waited for
 }
+_TRANSACTIONS: Final[Options] = {
+    "transaction.timeout.ms": 10_000,  # none is open while handlers run; what a dead process left open blocks readers
+}
+_SHORTER: Final = frozenset({"delivery.timeout.ms", "message.timeout.ms", "socket.timeout.ms"})
+"""Times that may not be longer than a transaction's, and are as long instead."""
 _CONSUMER: Final[Options] = {
+    "isolation.level": "read_committed",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
@@ -110,6 +117,20 @@ def producer_options(
         **_PRODUCER,
         **_chosen(settings, known.PRODUCER | known.BOTH),
     }
+
+
+def transactional_options(
+    settings: TransportSettings, transactional_id: str, on_error: Callable[[KafkaError], None]
+) -> Options:
+    """What the producer of a subscription's transactions is made with. Not watched: one that fails is replaced."""
+    options: Options = {
+        **_connection(settings, on_error),
+        **_PRODUCER,
+        **_TRANSACTIONS,
+        **_chosen(settings, (known.PRODUCER | known.BOTH) - _SHORTER),
+        "transactional.id": transactional_id,
+    }
+    return {**options, "socket.timeout.ms": options["transaction.timeout.ms"]}
 
 
 def admin_options(settings: TransportSettings, on_error: Callable[[KafkaError], None]) -> Options:

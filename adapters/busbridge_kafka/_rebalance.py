@@ -48,8 +48,12 @@ class Partitions:
         commits: Commits,
         failed: Callable[[Exception], None],
         stranded: Callable[[], None],
+        learn: Callable[[Consumer], None],
     ) -> None:
-        """`failed` is told what can't be mended; `stranded` is called where another consumer may have more luck."""
+        """`failed` is told what can't be mended; `stranded` is called where another consumer may have more luck.
+
+        `learn` asks for the membership, which a rebalance changes: transactions that are waited for need the new one.
+        """
         self.table: Mapping[int, Assignment] = MappingProxyType({})
         self.joined = False
         """Whether the group has taken this member in; it may have got no partition."""
@@ -59,6 +63,7 @@ class Partitions:
         self._commits = commits
         self._failed = failed
         self._stranded = stranded
+        self._learn = learn
         self._paused = False
         self._window = MESSAGES + (plan.prefetch or DEFAULT_PREFETCH)
         """What may be finished and not committed, or in hand, when a process dies."""
@@ -91,7 +96,7 @@ class Partitions:
         going = self._without(partitions)
         for each in going:
             each.taking = False
-        self._drain(going)
+        self._drain(consumer, going)
         for each in going:
             each.alive = False  # before the commit: what is settled after it was read must be refused
         self._commits.last(consumer, going)
@@ -147,7 +152,7 @@ class Partitions:
                     raise
                 _log.warning("%s waits for its positions: %s", self._plan.group, error.args[0].str())
 
-    def _drain(self, going: Sequence[Assignment]) -> None:
+    def _drain(self, consumer: Consumer, going: Sequence[Assignment]) -> None:
         # A look every few milliseconds: telling this thread would cost every settlement, and rebalances are rare.
         deadline = time.monotonic() + DRAIN_SECONDS
         while not self.leaving and any(each.held for each in going):
@@ -156,6 +161,7 @@ class Partitions:
                     "%s: handlers outlast %g s; their messages are delivered again", self._plan.group, DRAIN_SECONDS
                 )
                 return
+            self._learn(consumer)
             time.sleep(_STEP)
 
     def _without(self, partitions: Iterable[TopicPartition]) -> list[Assignment]:

@@ -13,9 +13,10 @@ from busbridge.errors import ClosedError, SourceEnded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from busbridge.transport import Delivery
+    from busbridge.transport import Delivery, Finished
     from busbridge_kafka._admin import Admin
     from busbridge_kafka._source import KafkaSource
+    from busbridge_kafka._transactional_source import KafkaTransactionalSource
 
 _log: Final = logging.getLogger("busbridge.kafka")
 
@@ -68,11 +69,11 @@ class Lookout:
 class RedrivenSource:
     """A `Source` that is another one as soon as something was redriven for the first time."""
 
-    def __init__(self, name: str, lookout: Lookout, make: Callable[[], KafkaSource]) -> None:
+    def __init__(self, name: str, lookout: Lookout, make: Callable[[], KafkaSource | KafkaTransactionalSource]) -> None:
         self._name = name
         self._lookout = lookout
         self._make = make
-        self._source: KafkaSource | None = None
+        self._source: KafkaSource | KafkaTransactionalSource | None = None
         self._draining = self._closed = False
         self._stir = asyncio.Event()
 
@@ -123,3 +124,29 @@ class RedrivenSource:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "draining" if self._draining else "waiting"
         return repr(self._source) if self._source else f"<RedrivenSource of {self._name}, {state}>"
+
+
+@final
+class RedrivenTransactionalSource:
+    """The same for a subscription that is `exactly_once`."""
+
+    def __init__(self, name: str, lookout: Lookout, make: Callable[[], KafkaTransactionalSource]) -> None:
+        self._make = make
+        self._made: KafkaTransactionalSource | None = None
+        self._source = RedrivenSource(name, lookout, self._begun)
+        self.receive = self._source.receive
+        self.drain = self._source.drain
+        self.flush = self._source.flush
+        self.close = self._source.close
+
+    def _begun(self) -> KafkaTransactionalSource:
+        self._made = self._make()
+        return self._made
+
+    async def commit(self, finished: Sequence[Finished]) -> None:
+        """See `TransactionalSource.commit`."""
+        assert self._made is not None  # what was finished came from it
+        await self._made.commit(finished)
+
+    def __repr__(self) -> str:
+        return repr(self._source)

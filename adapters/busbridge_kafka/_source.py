@@ -65,6 +65,11 @@ class KafkaSource:
         state = "closed" if self._closed else "failed" if self._failure else "draining" if self._draining else "open"
         return f"<KafkaSource {self._plan.group}, {state}, {self._out} unsettled>"
 
+    @property
+    def membership(self) -> bytes | None:
+        """See `ConsumerThread.membership`."""
+        return self._consumer.membership
+
     async def start(self) -> None:
         """Begins to take deliveries; on failure nothing is left running."""
         try:

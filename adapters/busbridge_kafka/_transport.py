@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
@@ -24,13 +25,17 @@ from busbridge_kafka._history import KafkaHistory
 from busbridge_kafka._log import ClientLog
 from busbridge_kafka._producer import Publisher
 from busbridge_kafka._rebalance import DEFAULT_PREFETCH
-from busbridge_kafka._redriven import Lookout, RedrivenSource
+from busbridge_kafka._redriven import Lookout, RedrivenSource, RedrivenTransactionalSource
 from busbridge_kafka._source import KafkaSource
 from busbridge_kafka._span import resolve
 from busbridge_kafka._tier import TierSource, tier_plan
+from busbridge_kafka._transactional_source import KafkaTransactionalSource
+from busbridge_kafka._transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from confluent_kafka import TopicPartition
 
     from busbridge.errors import Fault
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
@@ -44,6 +49,7 @@ CAPABILITIES: Final = Capabilities(
     delays=True,
     redrive=True,
     positions=True,
+    transactions=True,
     survives_restart=True,
     default_prefetch=DEFAULT_PREFETCH,
 )
@@ -65,7 +71,9 @@ class KafkaTransport:
         self._settings = settings
         self._brokers = options.bootstrap(settings)
         self._publisher: Publisher | None = None
-        self._sources: list[KafkaSource | TierSource | RedrivenSource] = []
+        self._sources: list[
+            KafkaSource | TierSource | RedrivenSource | KafkaTransactionalSource | RedrivenTransactionalSource
+        ] = []
         self._lookout = Lookout(self._admin)
         self._histories: set[KafkaHistory] = set()
         self._errors = ClientLog()
@@ -147,6 +155,36 @@ class KafkaTransport:
         place = KafkaDeadLetters(plan, self._opened(), self._admin, self.read, self._explained)
         await place.open()
         return place
+
+    async def subscribe_transactional(self, plan: SubscriptionPlan) -> KafkaTransactionalSource:
+        """See `Transactional.subscribe_transactional`."""
+        source = self._transactional_source(plan, plan)
+        await source.start()
+        self._sources.append(source)
+        return source
+
+    async def redriven_transactional(self, plan: SubscriptionPlan) -> RedrivenTransactionalSource:
+        """See `Transactional.redriven_transactional`."""
+        again = redrives.plan_of(plan)
+        name = again.destination.physical
+        source = RedrivenTransactionalSource(name, self._lookout, lambda: self._transactional_source(again, plan))
+        self._sources.append(source)
+        return source
+
+    def _transactional_source(self, plan: SubscriptionPlan, origin: SubscriptionPlan) -> KafkaTransactionalSource:
+        return KafkaTransactionalSource(plan, self._source(plan, origin), self._new_transactions(plan), origin)
+
+    def _new_transactions(self, plan: SubscriptionPlan) -> Transactions:
+        name = f"{plan.group}.{uuid.uuid4()}"  # of this member alone: the group's generation fences, not the name
+        make = partial(self._make_transactional, name)
+        return Transactions(plan.group, make, partial(self._positions, plan.group), self._refused)
+
+    def _make_transactional(self, name: str) -> Producer:
+        return Producer(options.transactional_options(self._settings, name, self._note))
+
+    def _positions(self, group: str, partitions: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+        with self._admin() as admin:
+            return admin.positions(group, partitions)
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> KafkaHistory:
         """See `Replayable.read`."""

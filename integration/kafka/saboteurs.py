@@ -10,12 +10,14 @@ import asyncio
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from busbridge.outbox import _seams
 from busbridge.transport import Settlement
 from busbridge_kafka import _offsets, _start
 from busbridge_kafka._commits import Commits
 from busbridge_kafka._dead_letters import DeadLetter
 from busbridge_kafka._delivery import KafkaDelivery
 from busbridge_kafka._source import KafkaSource
+from busbridge_kafka._transactions import Transactions
 
 
 @contextmanager
@@ -73,4 +75,29 @@ def headers_as_a_dict():
         letter.headers = list(dict(letter.headers).items())
 
     with patch.object(DeadLetter, "__init__", construct):
+        yield
+
+
+@contextmanager
+def offsets_committed_apart():
+    """Commits what was published, and how far the group has come in a transaction after it."""
+    honest = Transactions.commit
+
+    def commit(transactions, letters, offsets, membership):
+        producer = transactions.begin()
+        producer.begin_transaction()
+        for letter in letters:
+            producer.produce(letter.destination.physical, letter.body, letter.key, headers=list(letter.headers))
+        type(producer).__mro__[1].commit_transaction(producer)
+        _seams.reached("between")
+        honest(transactions, [], offsets, membership)
+
+    with patch.object(Transactions, "commit", commit):
+        yield
+
+
+@contextmanager
+def lost_answers_are_aborts():
+    """Takes a commit whose answer was lost for one that never was."""
+    with patch.object(Transactions, "_happened", lambda transactions, offsets: False):
         yield

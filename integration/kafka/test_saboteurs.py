@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from integration.kafka import bench, saboteurs, test_consuming, test_positions
+from integration.kafka import bench, saboteurs, test_consuming, test_positions, test_transactions
+from integration.kafka.transforming import Scene
 
 
 def test_a_late_settlement_that_counts_is_noticed(new_bench, monkeypatch):
@@ -26,3 +29,21 @@ def test_a_start_that_is_resolved_each_time_is_noticed(new_bench, monkeypatch):
 def test_headers_kept_in_a_dict_are_noticed(new_bench):
     with saboteurs.headers_as_a_dict(), pytest.raises(AssertionError):
         test_consuming.test_headers_key_and_bytes_reach_the_dead_letters_as_they_were(new_bench)
+
+
+def test_offsets_that_are_committed_apart_are_noticed(kafka):
+    async def run():
+        scene = Scene(kafka, test_transactions.SHORT)
+        async with scene.open() as bus:
+            await scene.publish(bus, 100)
+            await scene.killed(seam="between", nth=2, saboteur="offsets_committed_apart")
+            async with test_transactions.child(scene):
+                await scene.complete(bus)
+            return await scene.wrong(bus)
+
+    assert asyncio.run(run())["more"]
+
+
+def test_lost_answers_taken_for_aborts_are_noticed(kafka):
+    with saboteurs.lost_answers_are_aborts(), pytest.raises(AssertionError, match="more"):
+        test_transactions.test_a_commit_whose_answer_was_lost_is_found_out(kafka)

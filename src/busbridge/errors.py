@@ -43,6 +43,7 @@ __all__ = [
     "StoreOutdated",
     "StoreUnavailable",
     "TopologyMismatch",
+    "TransactionAborted",
     "TransportError",
     "Unavailable",
     "UndeclaredContract",
@@ -160,6 +161,18 @@ class Unavailable(TransportError):
         self.broker = broker
         self.seconds = seconds
         super().__init__(f"{broker} could not be reached for {seconds:g} s; the last attempt said: {detail}")
+
+
+class TransactionAborted(TransportError):
+    """A transaction of a broker came to nothing: none of its messages is there, none of its deliveries is settled.
+
+    The same may be committed again.
+    """
+
+    def __init__(self, who: str, detail: str) -> None:
+        self.who = who
+        self.detail = detail
+        super().__init__(f"a transaction of {who} was aborted: {detail}")
 
 
 class StoreError(BusbridgeError):

@@ -88,6 +88,12 @@ class MemoryBroker:
                 self._destinations.forget(destination)
                 self._dead.pop(expired_of(destination), None)
 
+    def refusal(self, entry: Entry) -> MessageRefused | None:
+        """Why a stream would not keep the entry; None if it would."""
+        if (problem := refusal(entry, self._max_bytes)) or self._destinations.get(entry.destination) is not None:
+            return problem
+        return MessageRefused("no_destination", entry.destination.name, "it does not exist on the broker")
+
     def publish(self, entry: Entry) -> Outcome:
         """Keeps the entry, or says why not."""
         if refused := refusal(entry, self._max_bytes):

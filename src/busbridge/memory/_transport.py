@@ -9,6 +9,7 @@ from weakref import WeakSet
 from busbridge.errors import ClosedError, Fault, Location
 from busbridge.memory._broker import MemoryBroker
 from busbridge.memory._dead_letters import MemoryDeadLetters
+from busbridge.memory._transactional import MemoryTransactionalSource
 from busbridge.routing import Kind
 from busbridge.transport import Capabilities
 
@@ -41,6 +42,7 @@ class MemoryTransport:
         delays=True,
         redrive=True,
         positions=True,
+        transactions=True,
         survives_restart=False,
         reports_unroutable=True,
     )
@@ -98,6 +100,16 @@ class MemoryTransport:
         sources = self.broker.returning(plan, plan.prefetch or self.capabilities.default_prefetch)
         self._sources += sources
         return sources
+
+    async def subscribe_transactional(self, plan: SubscriptionPlan) -> MemoryTransactionalSource:
+        """As `Transactional.subscribe_transactional`."""
+        return MemoryTransactionalSource(await self.subscribe(plan), self.broker)
+
+    async def redriven_transactional(self, plan: SubscriptionPlan) -> MemoryTransactionalSource:
+        """As `Transactional.redriven_transactional`."""
+        source = await self.redriven(plan)
+        assert source is not None  # of a stream there is one
+        return MemoryTransactionalSource(source, self.broker)
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
         """As `Replayable.read`."""

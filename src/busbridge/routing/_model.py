@@ -348,6 +348,13 @@ class SubscriptionSection(Section):
     dead_letters: Annotated[
         DeadLettersSection, Field(description="What the records of its dead letters tell of the error.")
     ] = DeadLettersSection()
+    exactly_once: Annotated[
+        Flag | None,
+        Field(
+            description="From a stream to streams of its transport: that a message is handled, and what its handler "
+            "publishes, is one transaction of the broker. Not with a `store`. Default: false."
+        ),
+    ] = None
 
 
 class StoreSection(Section):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from busbridge.routing._bindings import bindings_of, well_formed
 from busbridge.routing._config import ServicePlan
 from busbridge.routing._destinations import refuse_misplaced
+from busbridge.routing._exactly_once import check_exactly_once
 from busbridge.routing._on_failure import on_failure
 from busbridge.routing._pauses import pause_plan
 from busbridge.routing._retries import retry_plan
@@ -58,6 +59,8 @@ def services(
             _check(path, each, destination, problems)
             bindings = _bindings(path, each, destination, routes, problems)
             retry = _retry(path, each, destination, section, problems)
+            if each.exactly_once:
+                check_exactly_once(path, destination, retry, stored=_stored(path, section, problems), problems=problems)
             told = telling((*path, "dead_letters"), each.dead_letters, problems)
             failing = _on_failure(path, each, destination, retry, problems, stored=_stored(path, section, problems))
             pause = pause_plan((*path, "pause"), each.pause, problems)
@@ -96,7 +99,7 @@ def _on_failure(
 
 
 def _stored(path: KeyPath, service: ServiceSection, problems: Problems) -> bool:
-    """Whether the service has a store, perhaps one that could not be read."""
+    """Whether the service of the subscription at `path` has a store, perhaps one that could not be read."""
     return service.store is not None or problems.unread.within((*path[:2], "store"))
 
 
@@ -139,6 +142,7 @@ def _plan(
         durable=section.durable is not False,
         others=section.others or default,
         retry=retry,
+        exactly_once=bool(section.exactly_once),
     )
 
 

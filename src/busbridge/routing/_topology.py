@@ -115,6 +115,8 @@ class SubscriptionPlan:
     telling: Telling = field(default_factory=Telling)
     version: str = ""
     """Of the service, as its code says; empty where it says none."""
+    exactly_once: bool = False
+    """Deliveries are settled, and what their handlers publish is published, in transactions of the broker."""
     namespace: str = ""
     """What the physical names begin with, so that several installations share a broker."""
 

@@ -25,14 +25,20 @@ from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._pausing import Pausing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from busbridge.contract import Contract
+    from busbridge.errors import MessageRefused
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._dispatch import Bound, Choice, Dispatcher
     from busbridge.runtime._lanes import Wait
     from busbridge.runtime._observer import Observer
+    from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._publishing import Publishing
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Delivery
+
+    Enclose = Callable[[Delivery, Sequence[Prepared], int], None]
 
 _log = logging.getLogger("busbridge.handling")
 
@@ -50,7 +56,10 @@ class Handling:
         system: str,
         tracing: Tracing | None,
         observer: Observer | None,
+        enclose: Enclose | None = None,
     ) -> None:
+        """`enclose` takes what a handler published, to publish it when its delivery is settled."""
+        self._enclose = enclose
         self.counts = Counts()
         self.pausing = Pausing(plan, self.counts)
         self._system = system
@@ -156,7 +165,9 @@ class Handling:
             return failure_of(error, bound)
         finally:
             context.ended = True
-        if context.outgoing:
+        if context.outgoing and self._enclose is not None:
+            self._enclose(delivery, context.outgoing, attempt)
+        elif context.outgoing:
             try:
                 await self._publishing.send_until_confirmed(context.outgoing)
             except PublishError as error:
@@ -224,6 +235,11 @@ class Handling:
         self.pausing.put_off(failure, attempts)
         self._say(failure, attempts, self._plan.retry.tiers[tier])
         self._observe(delivery, "scheduled", failure.error)
+
+    def refused(self, delivery: Delivery, error: MessageRefused, attempts: int) -> None:
+        """What a handler published and `enclose` took is refused for good: a dead letter of what counted as handled."""
+        self.counts.handled -= 1
+        self._bury(delivery, Failure(Reason.PUBLISH_REFUSED, error, final=True), attempts)
 
     def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
         """Gives a delivery back that is not settled: the broker hands it over again."""

@@ -63,6 +63,9 @@ def _capability_faults(capabilities: Capabilities, transport: str, config: Confi
             problem = f"transport {transport!r} can't let attempts wait"
             hint = f"add services.{plan.service}.store, or leave the delays out"
             yield Fault(problem, config.locate((*path, "retry")), hint)
+        if plan.exactly_once and not capabilities.transactions:
+            problem = f"transport {transport!r} has no transactions"
+            yield Fault(problem, config.locate((*path, "exactly_once")), f"add services.{plan.service}.store instead")
         if plan.prefetch and limit and plan.prefetch > limit:
             problem = f"transport {transport!r} takes a prefetch of {limit} at most, not {plan.prefetch}"
             yield Fault(problem, config.locate((*path, "prefetch")))

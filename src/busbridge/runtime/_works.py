@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Delaying, Redrivable, Source, Transport
+    from busbridge.transport import Delaying, Redrivable, Source, Transactional, Transport
 
 
 @final
@@ -39,9 +39,13 @@ class Works:
     observer: Observer | None
 
     async def subscribed(self, declared: SubscriptionPlan) -> Worker:
-        """Takes from the broker, as Transport.subscribe does and raises."""
+        """Takes from the broker, as Transport.subscribe does and raises; by transactions where the plan says so."""
         plan = replace(declared, version=self.service.version)
         transport = self.transports[plan.destination.transport]
+        if plan.exactly_once:
+            from busbridge.runtime._exactly_worker import exactly_once  # noqa: PLC0415 - few need it
+
+            return await exactly_once(cast("Transactional", transport), plan, *self._common(plan))
         sources = [await transport.subscribe(plan)]
         if plan.retry.tiers:
             sources += await cast("Delaying", transport).returning(plan)
@@ -55,14 +59,20 @@ class Works:
 
         `sources`: what brings deliveries. The first is the broker's own; others bring what comes by another way.
         """
-        dispatcher, system = self._dispatcher(plan), self.transports[plan.destination.transport].system
-        common = dispatcher, self.publishing, self.resources, system, self.tracing, self.observer
+        common = self._common(plan)
         if self.storing is not None:
             return self.storing.work(plan, sources, *common)
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
         handling.wait = lanes.wait
         return Worker(plan, sources, lanes, handling.counts, handling.pausing)
+
+    def _common(
+        self, plan: SubscriptionPlan
+    ) -> tuple[Dispatcher, Publishing, Any, str, Tracing | None, Observer | None]:
+        """What every way of handling takes."""
+        system = self.transports[plan.destination.transport].system
+        return self._dispatcher(plan), self.publishing, self.resources, system, self.tracing, self.observer
 
     def _dispatcher(self, plan: SubscriptionPlan) -> Dispatcher:
         handlers = self.service.subscriptions[plan.name].handlers

@@ -16,6 +16,7 @@ from busbridge.transport._messages import (
 from busbridge.transport._position import Position
 from busbridge.transport._protocol import Delaying, History, Replayable, Source, Transport, Until
 from busbridge.transport._standing import Standing, standing_in, without_standing
+from busbridge.transport._transactional import Finished, Transactional, TransactionalSource
 
 __all__ = [
     "CONFIRMED",
@@ -26,6 +27,7 @@ __all__ = [
     "Delaying",
     "Delivery",
     "Entry",
+    "Finished",
     "Headers",
     "History",
     "Kept",
@@ -38,6 +40,8 @@ __all__ = [
     "Source",
     "Standing",
     "Status",
+    "Transactional",
+    "TransactionalSource",
     "Transport",
     "Until",
     "standing_in",

@@ -39,6 +39,8 @@ class Capabilities:
     """Dead letters can be looked at, discarded, and sent again to the subscription that failed alone."""
     positions: bool = False
     """Confirmed publishes and deliveries carry a partition and an offset."""
+    transactions: bool = False
+    """What is published and what is settled, from streams to streams, can be one transaction: `exactly_once`."""
     survives_restart: bool = False
     """What was confirmed outlives the process that holds it."""
     reports_unroutable: bool = False

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from pydantic import SecretStr
 
 from busbridge.routing import Destination, Kind, SubscriptionPlan, Tls, TransportSettings
@@ -113,3 +114,18 @@ def test_a_mechanism_needs_a_user():
 def test_no_secret_shows():
     settings = replace(PLAIN, user="u", password=SecretStr("hush"))
     assert "hush" not in repr(KafkaTransport(settings))
+
+
+def test_what_a_transaction_took_back_is_never_read():
+    assert consumer(PLAIN)["isolation.level"] == "read_committed"
+    (fault,) = faults(client={"isolation.level": "read_uncommitted"})
+    assert "what a transaction took back is never handled" in fault.problem
+
+
+@pytest.mark.parametrize("client", [{}, {"transaction.timeout.ms": 2_000}, {"message.timeout.ms": 60_000}])
+def test_a_producer_of_transactions_takes_no_longer_than_they_do(client):
+    made = options.transactional_options(replace(PLAIN, client=client), "shop.stock.1", print)
+    Producer(made).close()
+    assert made["transactional.id"] == "shop.stock.1"
+    assert made["socket.timeout.ms"] == made["transaction.timeout.ms"] == client.get("transaction.timeout.ms", 10_000)
+    assert "message.timeout.ms" not in made
