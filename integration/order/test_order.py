@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 LINES = "ab"
-LENGTH = 12
+LENGTH = 8
 SHORT_SESSION = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 1_000}
 
 
@@ -146,9 +146,18 @@ async def test_a_step_that_fails_is_waited_for_by_its_own_line_only(broker: Any,
     assert told.index(["end", "b", "40", "1"]) < told.index(["begin", "a", "0", "2"])
 
 
-@pytest.mark.parametrize(("broker", "kind"), [("rabbitmq", "sqlite"), ("kafka", "postgresql")], indirect=["broker"])
+@pytest.mark.parametrize(
+    ("broker", "kind", "on_failure"),
+    [
+        ("rabbitmq", "sqlite", "block"),
+        ("kafka", "postgresql", "block"),
+        ("rabbitmq", "postgresql", "park_key"),
+        ("kafka", "sqlite", "park_key"),
+    ],
+    indirect=["broker"],
+)
 async def test_lines_keep_their_order_over_failures_and_a_killed_process(
-    broker: Any, tmp_path: Path, postgresql: Any, kind: str, seed: int
+    broker: Any, tmp_path: Path, postgresql: Any, kind: str, on_failure: str, seed: int
 ) -> None:
     """The worker is killed in the middle: each step is taken once, in order, and its attempts go on counting."""
     chance = random.Random(seed)
@@ -157,9 +166,9 @@ async def test_lines_keep_their_order_over_failures_and_a_killed_process(
     await database.column("CREATE TABLE steps (at bigint, step text)")
     steps = some_steps(chance, 0.3)
     try:
-        async with Line(broker, tmp_path, database.url).open() as line:
+        async with Line(broker, tmp_path, database.url, on_failure=on_failure).open() as line:
             await line.publish(steps)
-            for part in (chance.randrange(4, 16), len(steps)):
+            for part in (chance.randrange(4, 12), len(steps)):
                 async with line.working() as child:
                     await line.until(part)
                     if part == len(steps):
@@ -169,6 +178,8 @@ async def test_lines_keep_their_order_over_failures_and_a_killed_process(
                 wanted = [f"{each.line}{each.number}" for each in steps if each.line == name]
                 assert [each for each in taken if each[0] == name] == wanted, line.log()
             assert line.attempts() == expected(steps), line.log()
+            for table in ("busbridge_parked", "busbridge_timers"):
+                assert await database.column(f"SELECT id FROM {table}") == []
     finally:
         await database.remove()
 

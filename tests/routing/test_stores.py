@@ -85,10 +85,11 @@ def ordered(store: object, retry: dict[str, object], **subscription: object) -> 
     return source
 
 
-def test_delays_on_an_ordered_subscription_block_their_key() -> None:
+def test_delays_on_an_ordered_subscription_block_their_key_unless_it_is_to_be_parked() -> None:
     for source, expected in (
         (ordered(None, {"first": "1s"}), OnFailure.BLOCK),
         (ordered(SQLITE, {"first": "1s"}, on_failure="block"), OnFailure.BLOCK),
+        (ordered(SQLITE, {"first": "1s"}, on_failure="park_key"), OnFailure.PARK_KEY),
         (ordered(SQLITE, {"first": "1s"}, ordered=False), None),
     ):
         assert load(source, environ={}).services["stock"].subscriptions["reserve"].on_failure is expected
@@ -98,6 +99,11 @@ def test_what_keeps_an_order_is_refused_where_there_is_none() -> None:
     (problem,) = told(ordered(SQLITE, {}, ordered=False, on_failure="block"))
     assert problem.startswith("services.stock.subscriptions.reserve.on_failure: ")
     assert "not ordered" in problem
+
+
+def test_nothing_is_parked_without_a_store() -> None:
+    (problem,) = told(ordered(None, {}, on_failure="park_key"))
+    assert problem.startswith("services.stock.subscriptions.reserve.on_failure: messages are parked in a store")
 
 
 def test_without_a_store_a_key_may_not_block_for_longer_than_brokers_wait() -> None:

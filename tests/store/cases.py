@@ -22,6 +22,7 @@ from tests.store.helpers import (
     key,
     message,
     opened,
+    parked,
     pending,
     put,
     row,
@@ -245,8 +246,8 @@ class Inboxes:
             assert await store.clean(200) == 0
             assert await store.clean(50) == 2
             left = await execute(store, "SELECT message_id FROM busbridge_inbox WHERE service = 'shop'")
-            assert {each for (each,) in left} == {"shop-running", "shop-scheduled", "shop-new"}
-            assert await execute(store, "SELECT count(*) FROM busbridge_inbox WHERE service = 'billing'") == [(5,)]
+            assert {each for (each,) in left} == {"shop-running", "shop-scheduled", "shop-blocked", "shop-new"}
+            assert await execute(store, "SELECT count(*) FROM busbridge_inbox WHERE service = 'billing'") == [(6,)]
 
     @in_loop
     async def test_cleaning_lets_others_in_between_its_batches(self, new_store):
@@ -510,6 +511,64 @@ class Timers:
                     now = await transaction.now()
             (found,) = await store.timers(9)
             assert (found.body, found.due) == (b"new", pytest.approx(now + 60, abs=10))
+
+
+class Parkings:
+    @in_loop
+    async def test_messages_of_a_parked_key_come_one_after_another_in_their_order(self, new_store):
+        async with opened(new_store()) as store:
+            lines = [parked("a", 1), parked("b", 1), parked("a", 2)]
+            async with store.transaction() as transaction:
+                await transaction.put_parked(lines)
+                await transaction.put_parked([parked("a", 3), parked("a", 4, subscription="shop.other")])
+            async with store.transaction() as transaction:
+                assert await transaction.parked("shop.orders", ["a", "b", "c"]) == {"a", "b"}
+                assert await transaction.parked("shop.orders", []) == frozenset()
+                assert await transaction.next_parked("shop.orders", "b") is None
+                assert await transaction.next_parked("shop.orders", "a") == parked("a", 2)
+            async with store.transaction() as transaction:
+                assert await transaction.next_parked("shop.orders", "a") == parked("a", 3)
+                assert await transaction.next_parked("shop.orders", "a") is None
+                assert await transaction.next_parked("shop.orders", "a") is None
+                assert await transaction.parked("shop.orders", ["a", "b"]) == frozenset()
+                assert await transaction.parked("shop.other", ["a"]) == {"a"}
+
+    @in_loop
+    async def test_what_joins_a_line_that_is_about_to_end_is_not_left_in_it(self, new_store):
+        """Else it would stand there with nobody before it, and nobody to bring it."""
+        async with opened(new_store(), new_store()) as (one, other):
+            await self.put(one, parked("a", 1))
+            async with one.transaction() as transaction:
+                assert await transaction.parked("shop.orders", ["a"]) == {"a"}
+                ending = asyncio.create_task(self.end(other))
+                assert not (await asyncio.wait([ending], timeout=0.2))[0], "it waits until the line has what joins it"
+                await transaction.put_parked([parked("a", 2)])
+            assert await ending == parked("a", 2)
+
+    @in_loop
+    async def test_a_line_that_ends_meanwhile_is_not_joined(self, new_store):
+        """Else a message that the line still has would be overtaken by one that found it ended, or the other way."""
+        async with opened(new_store(), new_store()) as (one, other):
+            for last in (1, 2):
+                await self.put(one, *(parked("a", number) for number in range(1, last + 1)))
+                async with one.transaction() as transaction:
+                    await transaction.next_parked("shop.orders", "a")
+                    looking = asyncio.create_task(self.look(other))
+                    assert not (await asyncio.wait([looking], timeout=0.2))[0], "it waits until that is known"
+                assert await looking == ({"a"} if last > 1 else frozenset())
+                await self.end(one)
+
+    async def put(self, store, *rows):
+        async with store.transaction() as transaction:
+            await transaction.put_parked(rows)
+
+    async def end(self, store):
+        async with store.transaction() as transaction:
+            return await transaction.next_parked("shop.orders", "a")
+
+    async def look(self, store):
+        async with store.transaction() as transaction:
+            return await transaction.parked("shop.orders", ["a"])
 
 
 class Schemas:

@@ -8,7 +8,7 @@ from functools import wraps
 
 from sqlalchemy import text
 
-from busbridge.store import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
+from busbridge.store import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
 
 PLACE = "shop.orders/take"
 ALL_SLOTS = range(16)
@@ -50,6 +50,10 @@ def message(message_id, *, key="order-1", slot=3, destination="orders"):
 
 def timer(timer_id, due, place=PLACE):
     return TimerRow(timer_id, place, due, 1, "order-1", "[]", b"{}", "0:17")
+
+
+def parked(key, number, subscription="shop.orders"):
+    return ParkedRow(subscription, key, PLACE, number, "[]", b"{}", f"0:{number}")
 
 
 async def execute(store, statement, **values):

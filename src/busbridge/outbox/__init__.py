@@ -6,6 +6,7 @@ It knows messages and the store, and no handlers.
 from busbridge.outbox._decide import CRASHES, Action, Arrival, Decision, decide
 from busbridge.outbox._flight import Exit, Sends
 from busbridge.outbox._outage import Outage
+from busbridge.outbox._parking import is_first, parking_of, step_on, to_first, to_parked
 from busbridge.outbox._relay import Relay
 from busbridge.outbox._releasing import Releasing
 from busbridge.outbox._rows import Outgoing, dead_letter_place, to_dead_letter, to_outbox, to_timer
@@ -19,6 +20,7 @@ from busbridge.outbox._scheduled import (
 )
 from busbridge.outbox._seams import reached
 from busbridge.outbox._table import decision_table
+from busbridge.outbox._text import key_text
 from busbridge.outbox._timers import TimerDelivery, TimerSource
 
 __all__ = [
@@ -38,13 +40,19 @@ __all__ = [
     "dead_letter_place",
     "decide",
     "decision_table",
+    "is_first",
+    "key_text",
     "moment",
+    "parking_of",
     "reached",
     "scheduled_id",
     "scheduled_place",
     "scheduled_what",
+    "step_on",
     "to_dead_letter",
+    "to_first",
     "to_outbox",
+    "to_parked",
     "to_scheduled",
     "to_timer",
 ]

@@ -341,7 +341,7 @@ class SubscriptionSection(Section):
         OnFailure | None,
         Field(
             description="An ordered subscription's key, while a message of it waits for its next attempt: `block`, the "
-            "later ones wait behind it. Other keys go on. Default: block."
+            "later ones wait behind it; `park_key`, all of them wait in the `store`. Other keys go on. Default: block."
         ),
     ] = None
     pause: Annotated[PauseSection, Field(description="What happens when all handlers fail.")] = PauseSection()

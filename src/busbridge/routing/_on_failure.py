@@ -18,6 +18,8 @@ class OnFailure(StrEnum):
 
     BLOCK = "block"
     """The message keeps its place, unsettled; the later ones of its key wait behind it."""
+    PARK_KEY = "park_key"
+    """The message waits in the store, and so do the later ones of its key, in their order."""
 
 
 def on_failure(
@@ -33,8 +35,11 @@ def on_failure(
             problem = "it says what keeps the order of a key, and the subscription is not ordered"
             problems.add(where, problem, "leave it out: other messages go on", because=(*path, "ordered"))
         return None
+    if found is OnFailure.PARK_KEY and not stored:
+        problem = "messages are parked in a store, and the service has none"
+        problems.add(where, problem, f"add services.{path[1]}.store, or say `block`")
     if not stored and retry.span > LONGEST_BLOCK:
         problem = f"its delays may last {retry.span:g}s in all, and a key may block for {LONGEST_BLOCK:g}s"
-        hint = f"a shorter `max`, fewer attempts, or a services.{path[1]}.store, which remembers the attempts"
+        hint = f"a shorter `max`, fewer attempts, or a services.{path[1]}.store, where it is parked after that"
         problems.add((*path, "retry"), problem, hint)
     return found or OnFailure.BLOCK

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from busbridge.routing._on_failure import OnFailure
 from busbridge.routing._pause_plan import PausePlan
-from busbridge.routing._retry_plan import RetryPlan
+from busbridge.routing._retry_plan import LONGEST_BLOCK, RetryPlan
 from busbridge.routing._telling import Telling
 from busbridge.routing._tiers import tier_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
-
-    from busbridge.routing._on_failure import OnFailure
 
 
 class Kind(StrEnum):
@@ -124,6 +123,13 @@ class SubscriptionPlan:
     def attempts(self) -> int:
         """Calls of a handler before the message is a dead letter."""
         return self.retry.attempts
+
+    @property
+    def parks(self) -> bool:
+        """Whether a key may be parked in the store: where that is asked for, or its block would take too long."""
+        if self.on_failure is None:
+            return False
+        return self.on_failure is OnFailure.PARK_KEY or self.retry.span > LONGEST_BLOCK
 
     @property
     def group(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple, final
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Aside:
 
     def __init__(self) -> None:
         self._lines: dict[str | bytes | None, _Line] = {}
+        self._since: dict[Delivery, float] = {}
 
     @property
     def keys(self) -> Collection[str | bytes | None]:
@@ -31,7 +33,17 @@ class Aside:
 
     def add(self, delivery: Delivery, seconds: float) -> None:
         """Its next attempt is in `seconds`."""
+        self._since.setdefault(delivery, time.monotonic())
         self._lines[delivery.key] = _Line([delivery], seconds)
+
+    def blocked_for(self, delivery: Delivery) -> float:
+        """Seconds that its key waits for it, so far."""
+        since = self._since.get(delivery)
+        return 0.0 if since is None else time.monotonic() - since
+
+    def ended(self, delivery: Delivery) -> None:
+        """Nothing waits for it any more."""
+        self._since.pop(delivery, None)
 
     def line_up(self, deliveries: Iterable[Delivery]) -> None:
         """Those whose keys wait."""

@@ -10,7 +10,18 @@ from typing import final
 class Counts:
     """Numbers since the bus opened."""
 
-    __slots__ = ("blocked", "dead", "discarded", "duplicate", "handled", "paused", "released", "repeated", "scheduled")
+    __slots__ = (
+        "blocked",
+        "dead",
+        "discarded",
+        "duplicate",
+        "handled",
+        "parked",
+        "paused",
+        "released",
+        "repeated",
+        "scheduled",
+    )
 
     def __init__(self) -> None:
         self.handled = 0
@@ -24,6 +35,8 @@ class Counts:
         """Put off: a timer of the store, or a tier at the broker, brings the message back."""
         self.blocked = 0
         """Attempts that failed in an ordered subscription, and let their key wait for the next one."""
+        self.parked = 0
+        """Put in the store behind others of their key, one of which waits for its next attempt."""
         self.released = 0
         """Given back unsettled: cancelled, or their session ended before they began."""
         self.discarded: Counter[str] = Counter()

@@ -19,7 +19,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUnavailable
-from busbridge.outbox import Outage, TimerDelivery, reached, to_dead_letter
+from busbridge.outbox import Outage, TimerDelivery, is_first, key_text, parking_of, reached, step_on, to_dead_letter
 from busbridge.retry import Reason
 from busbridge.runtime._aside import Aside
 from busbridge.runtime._attempts import Undone
@@ -31,7 +31,7 @@ from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from busbridge.outbox import Relay, TimerSource
     from busbridge.routing import SubscriptionPlan
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._pace import Pace
     from busbridge.runtime._pausing import Pausing
     from busbridge.runtime._unit import Between
-    from busbridge.store import Store
+    from busbridge.store import Store, Transaction
     from busbridge.transport import Delivery
 
 T = TypeVar("T")
@@ -136,6 +136,7 @@ class Effects:
     def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
         """Gives a delivery back that has not ended: the broker hands it over again."""
         self._begun.given_back(delivery)
+        self._aside.ended(delivery)
         self._endings.release(delivery, error)
 
     async def finish(self) -> None:
@@ -182,6 +183,8 @@ class Effects:
             if failure is not None:
                 record = told(failure, delivery, self._plan, delivery.timer.attempt)
                 await transaction.put_outbox([to_dead_letter(delivery, record, self._plan)])
+            following = await step_on(transaction, delivery.timer) if is_first(delivery.timer) else None
+            await transaction.put_timers([following] if following else [])
             await transaction.drop_timers([delivery.timer.id])
 
     async def _by_itself(self, work: Work, held: dict[Delivery, None]) -> list[Work]:
@@ -257,7 +260,10 @@ class Effects:
         try:
             async with self._store.transaction() as transaction:
                 rows = await transaction.inbox(work.key for work in works)
-                unit = Unit(transaction, rows, self._plan, self._attempts, self._between, self._aside.keys, bare=bare)
+                parked = await self._parked(transaction, works)
+                unit = Unit(
+                    transaction, rows, self._plan, self._attempts, self._between, self._aside, parked, bare=bare
+                )
                 reached("in_transaction")
                 rest = await self._fill(unit, works)
                 await unit.write()
@@ -270,6 +276,13 @@ class Effects:
             raise
         reached("after_commit")
         return unit, rest
+
+    async def _parked(self, transaction: Transaction, works: list[Work]) -> Collection[str]:
+        """The keys of these messages that are parked."""
+        if not self._plan.parks:
+            return ()
+        keys = {key for work in works if work.kept and (key := key_text(work.delivery.key)) is not None}
+        return await transaction.parked(parking_of(self._plan), keys)
 
     async def _fill(self, unit: Unit, works: list[Work]) -> list[Work]:
         """Takes messages until the time is up, or one must be counted first; returns the rest."""
@@ -303,6 +316,7 @@ class Effects:
             self._aside.add(ended.delivery, ended.seconds)
             return
         del held[ended.delivery]
+        self._aside.ended(ended.delivery)
         if ended.fate is Fate.RELEASED:
             self._begun.given_back(ended.delivery)
         else:

@@ -86,6 +86,8 @@ class Endings:
                 counts.scheduled += 1
                 self._log_delay(ended)
                 self._failed(ended)
+            case Fate.PARKED:
+                counts.parked += 1
             case Fate.BLOCKED:
                 counts.blocked += 1
                 self._log_delay(ended)

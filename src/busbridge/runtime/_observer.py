@@ -25,5 +25,8 @@ class Observer(Protocol):
         ...
 
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
-        """A delivery ended: `handled`, `discarded`, `dead`, `released`; with a store also `duplicate`, `scheduled`."""
+        """A delivery ended: `handled`, `discarded`, `dead`, `released`, `scheduled`.
+
+        Where there is a store also `duplicate`, `parked`.
+        """
         ...

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from busbridge.errors import BusbridgeError
-from busbridge.outbox import Action, decide, to_dead_letter, to_outbox, to_timer
+from busbridge.outbox import (
+    Action,
+    decide,
+    is_first,
+    key_text,
+    step_on,
+    to_dead_letter,
+    to_first,
+    to_outbox,
+    to_parked,
+    to_timer,
+)
 from busbridge.retry import Reason, pause
-from busbridge.routing import LONGEST_BLOCK
+from busbridge.routing import LONGEST_BLOCK, OnFailure
 from busbridge.runtime._dispatch import Discarded
 from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._work import Ended, Fate
@@ -18,9 +29,10 @@ if TYPE_CHECKING:
 
     from busbridge.outbox import Decision
     from busbridge.routing import SubscriptionPlan
+    from busbridge.runtime._aside import Aside
     from busbridge.runtime._attempts import Attempts
     from busbridge.runtime._work import Work
-    from busbridge.store import InboxKey, OutboxRow, TimerRow, Transaction
+    from busbridge.store import InboxKey, OutboxRow, ParkedRow, TimerRow, Transaction
     from busbridge.transport import Delivery
 
     Between = Callable[[float, float], float]
@@ -41,11 +53,15 @@ class Unit:
         plan: SubscriptionPlan,
         attempts: Attempts,
         between: Between,
-        aside: Collection[str | bytes | None],
+        aside: Aside,
+        parked: Collection[str],
         *,
         bare: bool = False,
     ) -> None:
-        """`aside`: keys that wait. `bare`: no handler is called in a savepoint; one that fails raises Undone."""
+        """`aside`, `parked`: keys that wait, here and in the store.
+
+        `bare`: no handler is called in a savepoint; one that fails raises Undone.
+        """
         self.ended: list[Ended] = []
         self.behind: list[Delivery] = []
         """Those whose keys wait: they have not begun."""
@@ -59,7 +75,11 @@ class Unit:
         self._attempts = attempts
         self._between = between
         self._bare = bare
-        self._aside = set(aside)
+        self._waiting = aside
+        self._aside = set(aside.keys)
+        self._parked: set[str | None] = set(parked)
+        self._lined_up: list[ParkedRow] = []
+        self._firsts: list[TimerRow] = []
         self._changed: dict[InboxKey, InboxRow] = {}
         self._outbox: list[OutboxRow] = []
         self._timers: list[TimerRow] = []
@@ -73,6 +93,9 @@ class Unit:
         decision = self._decision(work)
         match decision.action:
             case Action.HANDLE | Action.COUNT | Action.ALONE:
+                if self._parked and work.kept and key_text(work.delivery.key) in self._parked:
+                    self._line_up(work, decision)
+                    return True
                 if decision.action is not Action.HANDLE and work.counted is None:
                     return False
                 await self._handle(work, decision)
@@ -89,9 +112,14 @@ class Unit:
         self.ended.append(Ended(work.delivery, Fate.RELEASED))
 
     async def write(self) -> None:
-        """Inbox, outbox and timers, each set-based."""
+        """Inbox, outbox, timers and what is parked, each set-based."""
         await self._transaction.put_inbox(self._changed.values())
         await self._transaction.put_outbox(self._outbox)
+        await self._transaction.put_parked(self._lined_up)
+        for each in self._firsts:
+            if (following := await step_on(self._transaction, each)) is not None:
+                self._timers.append(following)
+                self.delays.append(0.0)
         await self._transaction.put_timers(self._timers)
         await self._transaction.drop_timers(self._past)
 
@@ -118,23 +146,44 @@ class Unit:
         elif made.failure.final or made.ended >= self._plan.retry.attempts:
             self._die(work, made.failure, made.ended, decision.crashes)
         elif work.kept:
-            self._block(work, made.ended, made.failure, decision.crashes)
+            await self._wait(work, made.ended, made.failure, decision.crashes)
         else:
             await self._put_off(work, made.ended, made.failure, decision.crashes)
 
     async def _put_off(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
+        parked = work.kept or (work.timer is not None and is_first(work.timer))
+        timer = to_first if parked else to_timer
         seconds = pause(self._plan.retry, ended, failure.after, self._between)
         due = await self._transaction.now() + seconds
-        self._timers.append(to_timer(work.delivery, work.identity.place, due, ended, failure.since))
+        self._timers.append(timer(work.delivery, work.identity.place, due, ended, failure.since))
         self.delays.append(seconds)
         self._know(work, InboxState.SCHEDULED, ended, crashes)
         self._end(work, Ended(work.delivery, Fate.SCHEDULED, ended, failure))
 
-    def _block(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
-        seconds = min(pause(self._plan.retry, ended, failure.after, self._between), LONGEST_BLOCK)
+    async def _wait(self, work: Work, ended: int, failure: Failure, crashes: int) -> None:
+        """Its key waits with it: here, or in the store."""
+        seconds = pause(self._plan.retry, ended, failure.after, self._between)
+        if self._parks(work, seconds):
+            self._parked.add(key_text(work.delivery.key))
+            self._lined_up.append(to_parked(work.delivery, work.identity.place, ended))
+            await self._put_off(work, ended, failure, crashes)
+            return
         self._aside.add(work.delivery.key)
         self._know(work, InboxState.BLOCKED, ended, crashes)
-        self._end(work, Ended(work.delivery, Fate.BLOCKED, ended, failure, seconds=seconds))
+        blocked = min(seconds, LONGEST_BLOCK)
+        self._end(work, Ended(work.delivery, Fate.BLOCKED, ended, failure, seconds=blocked))
+
+    def _parks(self, work: Work, seconds: float) -> bool:
+        if not self._plan.parks:
+            return False
+        so_far = self._waiting.blocked_for(work.delivery)
+        return self._plan.on_failure is OnFailure.PARK_KEY or so_far + seconds > LONGEST_BLOCK
+
+    def _line_up(self, work: Work, decision: Decision) -> None:
+        """Its key is parked: it waits behind those that were there before."""
+        self._lined_up.append(to_parked(work.delivery, work.identity.place, decision.ended))
+        self._know(work, InboxState.SCHEDULED, decision.ended, decision.crashes)
+        self._end(work, Ended(work.delivery, Fate.PARKED))
 
     def _die(self, work: Work, failure: Failure, attempts: int, crashes: int) -> None:
         self._know(work, InboxState.DEAD, attempts, crashes)
@@ -149,8 +198,12 @@ class Unit:
 
     def _end(self, work: Work, ended: Ended) -> None:
         if work.timer is not None:
-            self._past.append(work.timer.id)
-        self.failures = self.failures + 1 if ended.failure is not None else 0
+            if is_first(work.timer) and ended.fate is not Fate.SCHEDULED:
+                self._firsts.append(work.timer)
+            else:
+                self._past.append(work.timer.id)
+        if ended.fate is not Fate.PARKED:
+            self.failures = self.failures + 1 if ended.failure is not None else 0
         self.ended.append(ended)
 
     @property

@@ -123,6 +123,8 @@ class Fate(StrEnum):
     HANDLED = "handled"
     DUPLICATE = "duplicate"
     SCHEDULED = "scheduled"
+    PARKED = "parked"
+    """It waits in the store, behind others of its key."""
     BLOCKED = "blocked"
     """It has not ended: it waits for its next attempt, and its key with it."""
     DEAD = "dead"

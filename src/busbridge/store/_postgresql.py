@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -84,6 +84,21 @@ RETURNING id, place, due, attempt, key, headers, body, position"""
 _WAITING_TIMERS: Final = """
 SELECT place, count(*), min(due) FROM busbridge_timers WHERE service = $1 GROUP BY place ORDER BY place"""
 
+_PARKED: Final = """
+SELECT wanted.key FROM unnest($2::text[]) AS wanted (key), LATERAL (
+    SELECT id FROM busbridge_parked AS row WHERE row.subscription = $1 AND row.key = wanted.key
+    ORDER BY id LIMIT 1 FOR SHARE) AS first"""
+_PUT_PARKED: Final = """
+INSERT INTO busbridge_parked (subscription, key, place, attempt, headers, body, position, service)
+SELECT *, $8
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[], $7::text[])"""
+_UNPARK: Final = """
+DELETE FROM busbridge_parked
+WHERE id = (SELECT min(id) FROM busbridge_parked WHERE subscription = $1 AND key = $2)"""
+_FIRST_PARKED: Final = """
+SELECT subscription, key, place, attempt, headers, body, position FROM busbridge_parked
+WHERE subscription = $1 AND key = $2 ORDER BY id LIMIT 1"""
+
 _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('busbridge leases of ' || $1, 0))"
 _DEAD: Final = "DELETE FROM busbridge_owners WHERE service = $1 AND until <= $2::float8"
 _ALIVE: Final = """
@@ -153,6 +168,17 @@ class PostgreSQLStatements:
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         return await self._count("DELETE FROM busbridge_timers WHERE id = ANY ($1::text[])", list(ids))
+
+    async def parked(self, subscription: str, keys: Collection[str]) -> list[str]:
+        return [key for (key,) in await self._connection.fetch(_PARKED, subscription, list(keys))]
+
+    async def put_parked(self, service: str, rows: Sequence[ParkedRow]) -> None:
+        await self._connection.execute(_PUT_PARKED, *_columns(rows), service)
+
+    async def next_parked(self, subscription: str, key: str) -> ParkedRow | None:
+        await self._connection.execute(_UNPARK, subscription, key)
+        row = await self._connection.fetchrow(_FIRST_PARKED, subscription, key)
+        return None if row is None else ParkedRow(*row)
 
     async def pending(
         self, service: str, slots: Collection[int], limit: int, without: Collection[str]

@@ -77,3 +77,22 @@ class TimerRow(NamedTuple):
     body: bytes
     position: str = ""
     """Where it first came from: `partition:offset`, or empty."""
+
+
+class ParkedRow(NamedTuple):
+    """A message that waits in the store until those before it of its key have ended.
+
+    The first of a key is the one that failed: a timer brings it, and this row holds its place.
+    """
+
+    subscription: str
+    """`service.subscription`."""
+    key: str
+    place: str
+    """`service.subscription/handler` of the handler that it is for."""
+    attempt: int
+    """Attempts that have ended."""
+    headers: str
+    body: bytes
+    position: str = ""
+    """As that of a timer."""

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -51,6 +51,15 @@ WHERE place IN ({places}) AND due <= ?1 AND claimed <= ?1 ORDER BY due LIMIT ?2"
 _WAITING_TIMERS: Final = """
 SELECT place, count(*), min(due) FROM busbridge_timers WHERE service = ? GROUP BY place ORDER BY place"""
 _CLAIM: Final = "UPDATE busbridge_timers SET owner = ?, claimed = ? WHERE id = ?"
+
+_PUT_PARKED: Final = """
+INSERT INTO busbridge_parked (service, subscription, key, place, attempt, headers, body, position, since)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_UNPARK: Final = """
+DELETE FROM busbridge_parked WHERE id = (SELECT min(id) FROM busbridge_parked WHERE subscription = ? AND key = ?)"""
+_FIRST_PARKED: Final = """
+SELECT subscription, key, place, attempt, headers, body, position FROM busbridge_parked
+WHERE subscription = ? AND key = ? ORDER BY id LIMIT 1"""
 
 _ALIVE: Final = "INSERT OR REPLACE INTO busbridge_owners (service, owner, until) VALUES (?, ?, ?)"
 _LEASE: Final = "INSERT OR REPLACE INTO busbridge_leases (service, slot, owner, until) VALUES (?, ?, ?, ?)"
@@ -108,6 +117,19 @@ class SQLiteStatements:
 
     async def drop_timers(self, ids: Collection[str]) -> int:
         return self._for_each("DELETE FROM busbridge_timers WHERE id = ?", ids)
+
+    async def parked(self, subscription: str, keys: Collection[str]) -> list[str]:
+        sql = "SELECT 1 FROM busbridge_parked WHERE subscription = ? AND key = ? LIMIT 1"
+        return [key for key in keys if self._open.execute(sql, (subscription, key)).fetchone() is not None]
+
+    async def put_parked(self, service: str, rows: Sequence[ParkedRow]) -> None:
+        now = time.time()
+        self._open.executemany(_PUT_PARKED, [(service, *row, now) for row in rows])
+
+    async def next_parked(self, subscription: str, key: str) -> ParkedRow | None:
+        self._open.execute(_UNPARK, (subscription, key))
+        row = self._open.execute(_FIRST_PARKED, (subscription, key)).fetchone()
+        return None if row is None else ParkedRow(*row)
 
     async def pending(
         self, service: str, slots: Collection[int], limit: int, without: Collection[str]

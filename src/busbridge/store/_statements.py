@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, TimerRow
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, TimerRow
 
 
 class Lease(NamedTuple):
@@ -71,6 +71,16 @@ class Statements(Protocol):
     async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None: ...
 
     async def drop_timers(self, ids: Collection[str]) -> int: ...
+
+    async def parked(self, subscription: str, keys: Collection[str]) -> list[str]:
+        """Those of `keys` that have messages parked; their first ones stay until the end of the transaction."""
+        ...
+
+    async def put_parked(self, service: str, rows: Sequence[ParkedRow]) -> None: ...
+
+    async def next_parked(self, subscription: str, key: str) -> ParkedRow | None:
+        """Deletes the first of a key; returns the one after it."""
+        ...
 
     async def pending(
         self, service: str, slots: Collection[int], limit: int, without: Collection[str]

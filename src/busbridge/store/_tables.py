@@ -122,6 +122,23 @@ timers: Final = Table(
     Index("busbridge_timers_due", "place", "due"),
 )
 
+parked: Final = Table(
+    "busbridge_parked",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("service", Text, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("since", Double, nullable=False, server_default=Clock()),
+    Index("busbridge_parked_line", "subscription", "key", "id"),
+    sqlite_autoincrement=True,  # an id is never given twice: the order of a key is that of its ids
+)
+
 owners: Final = Table(
     "busbridge_owners",
     metadata,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from busbridge.store._guard import Guard
-    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, TimerRow
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, TimerRow
     from busbridge.store._statements import Statements
 
 
@@ -96,6 +96,22 @@ class Transaction:
     async def next_due(self, place: str) -> float | None:
         """When the earliest timer of `place` is due, by the database's clock; None: there is none."""
         return await self._guard.run(self.statements.next_due(place))
+
+    async def parked(self, subscription: str, keys: Collection[str]) -> frozenset[str]:
+        """Those of `keys` that have messages parked. They are not `next_parked` before the transaction has ended."""
+        return frozenset(await self._guard.run(self.statements.parked(subscription, sorted(keys))) if keys else ())
+
+    async def put_parked(self, rows: Sequence[ParkedRow]) -> None:
+        """Inserts in this order, behind what is there."""
+        if rows:
+            await self._guard.run(self.statements.put_parked(self._service, rows))
+
+    async def next_parked(self, subscription: str, key: str) -> ParkedRow | None:
+        """Deletes the first message of a key; returns the one that is first now, None where the key is parked no more.
+
+        Waits for a transaction that has seen the key as parked, and may add to it.
+        """
+        return await self._guard.run(self.statements.next_parked(subscription, key))
 
     async def now(self) -> float:
         """Seconds since 1970 by the database's clock; on SQLite the process's."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from busbridge.transport import Delivery, Entry
 
 
-_GOES_ON: Final = frozenset({"released", "scheduled"})
+_GOES_ON: Final = frozenset({"released", "scheduled", "parked"})
 """Fates after which the same message comes again."""
 
 
