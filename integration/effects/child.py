@@ -22,6 +22,9 @@ from sqlalchemy import text
 from busbridge import Context, Service
 from busbridge.outbox import Relay, TimerSource, _seams
 from busbridge.runtime import serve
+from busbridge.transport import Status
+from busbridge_kafka import _dead_letters as kafka_dead_letters
+from busbridge_rabbitmq import _dead_letters as rabbit_dead_letters
 from integration.effects import saboteurs
 from integration.effects.contracts import Booked, Ordered
 
@@ -41,6 +44,8 @@ class Job:
     nth: int = 1
     """At which time."""
     saboteur: str = ""
+    mended: bool = False
+    """Whether no attempt fails any more."""
 
 
 _LEASE = 2.0
@@ -64,7 +69,7 @@ def worker(job: Job) -> Service[None]:
         if order.deadly:
             os._exit(DEADLY)
         await asyncio.sleep(order.seconds)
-        if context.delivery.attempt <= order.failures:
+        if context.delivery.attempt <= order.failures and not job.mended:
             raise Trouble(order.order_id)
 
     return service
@@ -83,6 +88,23 @@ def die_at(seam: str, nth: int) -> None:
     _seams.hook = count
 
 
+def tell_of_dead_letters() -> None:
+    """Makes a seam, `dead_letter_confirmed`, between a dead letter and the settlement of what it is of."""
+    rabbit, kafka = rabbit_dead_letters._finished, kafka_dead_letters.DeadLetters.bury
+
+    def finished(delivery: Any, outcome: Any) -> bool:
+        if outcome.status is Status.CONFIRMED:
+            _seams.reached("dead_letter_confirmed")
+        return rabbit(delivery, outcome)
+
+    async def bury(place: Any, delivery: Any, record: Any) -> None:
+        await kafka(place, delivery, record)
+        _seams.reached("dead_letter_confirmed")
+
+    rabbit_dead_letters._finished = finished
+    kafka_dead_letters.DeadLetters.bury = bury  # type: ignore[method-assign]
+
+
 def inherit_soon() -> None:
     """Shortens the time for which nobody else may go on with what a dead process had begun."""
     Relay.__init__.__kwdefaults__["lease"] = _LEASE
@@ -94,6 +116,7 @@ def main() -> None:
     logging.getLogger("busbridge").setLevel(logging.INFO)
     job = Job(**json.loads(sys.argv[1]))
     inherit_soon()
+    tell_of_dead_letters()
     if job.seam:
         die_at(job.seam, job.nth)
     with ExitStack() as stack:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from busbridge import Bus, Context, Service
 from busbridge.routing import load
-from busbridge.runtime import InstalledTransports, remove
+from busbridge.runtime import InstalledTransports, dead_letters_of, remove
 from integration.brokers import Kafka
 from integration.effects.child import DEADLY, Job
 from integration.effects.contracts import Booked, Ordered
 from integration.effects.inputs import PARTITIONS, unread
+from integration.effects.operator import Redrive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -125,6 +126,28 @@ class Scene:
         code = await asyncio.to_thread(child.wait, SECONDS)
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {seam} {nth} times:\n{self._log()}"
 
+    async def redrive(self, *, killed_at: int = 0) -> None:
+        """Sends again what is dead, ten at a time, in a process of its own, and removes it.
+
+        That is killed between the two if `killed_at` is a number: at so many tens.
+        """
+        operator = self._begin("operator", Redrive(self._worker, self.config, killed_at))
+        code = await asyncio.to_thread(operator.wait, SECONDS)
+        assert code == (-signal.SIGKILL if killed_at else 0), f"the operator ended with {code}:\n{self._log()}"
+
+    async def dead(self) -> Counter[str]:
+        """The orders of the dead letters."""
+        async with dead_letters_of(self._worker, load(self.config), InstalledTransports()) as letters:
+            return Counter([json.loads(letter.buried.body or b"")["order_id"] async for letter in letters.read()])
+
+    async def until_dead(self, count: int) -> None:
+        """Lets a child work until so many messages are dead letters."""
+        child = self._start()
+        async with asyncio.timeout(SECONDS):
+            while (await self.dead()).total() < count:  # noqa: ASYNC110 - brokers tell nobody
+                await asyncio.sleep(0.2)
+        await self._stopped(child)
+
     async def killed_by_a_message(self) -> None:
         """Starts a child, and returns when a message has killed it."""
         code = await asyncio.to_thread(self._start().wait, SECONDS)
@@ -136,11 +159,11 @@ class Scene:
         await self._until(lambda: len(self.calls()) >= calls)
         await self._stopped(child)
 
-    async def finish(self, *, saboteur: str = "") -> None:
+    async def finish(self, *, saboteur: str = "", mended: bool = False) -> None:
         """Lets children work until nothing is left for them: the last ones, whatever has become of the messages."""
         async with asyncio.timeout(SECONDS):
             while True:
-                child = self._start(saboteur=saboteur)
+                child = self._start(saboteur=saboteur, mended=mended)
                 await self._until_quiet(child)
                 await self._stopped(child)
                 if not await self._unread():
@@ -176,11 +199,14 @@ class Scene:
 
     def _start(self, **options: Any) -> subprocess.Popen[bytes]:
         job = Job(self._worker, self.config, str(self._folder / "calls"), **options)
-        command = [sys.executable, "-m", "integration.effects.child", json.dumps(asdict(job))]
+        self._child = self._begin("child", job)
+        return self._child
+
+    def _begin(self, module: str, job: Job | Redrive) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"integration.effects.{module}", json.dumps(asdict(job))]
         self._logs.append(self._folder / f"log-{len(self._logs) + 1}")
         with self._logs[-1].open("wb") as log:
-            self._child = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        return self._child
+            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
     async def _stopped(self, child: subprocess.Popen[bytes]) -> None:
         child.send_signal(signal.SIGTERM)

@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from busbridge import Bus, Context, Service
-from busbridge.errors import CanaryFailed, ConfigurationError, NoDeadLetter
+from busbridge.errors import CanaryFailed, ConfigurationError, MessageRefused, NoDeadLetter
 from busbridge.memory._dead_letters import MemoryDeadLetters
 from busbridge.retry import REDRIVE, REDRIVES
 from busbridge.routing import load
 from busbridge.runtime import MemoryTransports, Which, dead_letters_of
 from busbridge.store import Store, actions_of
+from busbridge.transport import Outcome, Status
 from tests.runtime.conftest import Placed
 from tests.runtime.effects import make_tables, until, with_store, write, written
 
@@ -192,6 +193,57 @@ async def test_with_a_store_a_redrive_has_its_effect_once_though_it_was_interrup
         assert (await bus.dead_letters().redrive()).count == 2
         await until(lambda: bus.counts["reserve"].duplicate == 2)
         assert sorted(await written(bus)) == ["o0", "o1"]
+
+
+async def test_what_could_not_be_sent_again_is_not_removed(scene, monkeypatch):
+    """A redrive that removes first and sends then would lose it."""
+    async with scene.open() as bus:
+        await dead(bus, 2)
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="cut"):
+            patch.setattr(MemoryDeadLetters, "redrive", cut)
+            await bus.dead_letters().redrive()
+        assert [group.count for group in await bus.dead_letters().groups()] == [2]
+
+
+async def test_what_is_refused_stays_and_is_listed(scene, monkeypatch):
+    refused = Outcome(Status.REFUSED, error=MessageRefused("overflow", "orders", "it is full"))
+
+    async def refuse(_place, letters, _seconds):
+        return [refused] * len(letters)
+
+    async with scene.open() as bus:
+        await dead(bus, 2)
+        monkeypatch.setattr(MemoryDeadLetters, "redrive", refuse)
+        done = await bus.dead_letters().redrive()
+        assert (done.count, len(done.refused)) == (0, 2)
+        assert "it is full" in done.refused[0].why
+        assert [group.count for group in await bus.dead_letters().groups()] == [2]
+
+
+async def test_a_record_tells_the_handler_and_when_the_first_attempt_failed(scene):
+    async with scene.open() as bus:
+        await dead(bus, 1)
+        record = (await bus.dead_letters().find("m0")).record
+        assert (record.handler, record.attempts) == ("reserve", 2)
+        assert record.first_time <= record.time
+        assert "in reserve" in record.stack
+
+
+async def test_an_attempt_that_waited_is_told_with_the_first_failure_and_redriven_it_begins_anew(stored):
+    stored.config["services"]["stock"]["subscriptions"]["reserve"]["retry"] = {
+        "attempts": 2, "immediate": 1, "first": "20ms", "backoff": "fixed"
+    }  # fmt: skip
+    async with stored.open() as bus:
+        await dead(bus, 1)
+        await bus._storing.relay.idle()
+        letter = await bus.dead_letters().find("m0")
+        assert letter.record.attempts == 2
+        assert letter.record.first_time < letter.record.time
+        stored.broken = False
+        stored.attempts.clear()
+        await bus.dead_letters().redrive()
+        await until(lambda: bus.counts["reserve"].handled == 1)
+        assert stored.attempts == [1]
 
 
 async def test_every_action_is_in_the_store_with_who_and_how_many_and_how_it_ended(stored):
