@@ -20,6 +20,6 @@ def reached(name: str) -> None:
     """Says that a seam was reached.
 
     The seams: `received`, `in_transaction`, `before_commit`, `after_commit`, `before_settle`, `relay_before_publish`,
-    `relay_after_publish`, `timer_claimed`, `before_release`, `after_release`.
+    `relay_after_publish`, `timer_claimed`, `before_release`, `after_release`, `redrive_published`.
     """
     hook(name)
