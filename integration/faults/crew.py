@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -29,6 +30,7 @@ class Crew:
         self._folder = folder
         self.size = size
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._replacing = threading.Lock()
 
     async def __aenter__(self) -> Crew:
         self._processes = [self._start() for _ in range(self.size)]
@@ -45,11 +47,12 @@ class Crew:
             return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
     def kill(self, number: int) -> None:
-        """Kills one, and starts another in its place."""
-        self._processes[number].kill()
-        self._processes[number].wait()
-        self._processes[number] = self._start()
-        self.deaths += 1
+        """Kills one, and starts another in its place. From any thread."""
+        with self._replacing:
+            self._processes[number].kill()
+            self._processes[number].wait()
+            self._processes[number] = self._start()
+            self.deaths += 1
 
     def freeze(self, number: int) -> None:
         """Stops one in the middle of whatever it does."""
@@ -61,7 +64,8 @@ class Crew:
 
     def check(self) -> None:
         """Raises AssertionError if one has ended by itself."""
-        ended = [each.returncode for each in self._processes if each.poll() is not None]
+        with self._replacing:
+            ended = [each.returncode for each in self._processes if each.poll() is not None]
         assert not ended, f"workers ended by themselves, with {ended}:\n{self.last_words()}"
 
     async def stop(self) -> None:

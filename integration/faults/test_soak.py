@@ -12,8 +12,8 @@ import pytest
 from integration.faults.trial import Trial
 
 MANY = int(os.environ.get("BUSBRIDGE_SOAK_ORDERS", "1000000"))
-DEATHS = 50
-"""Of workers, among many orders."""
+PER_DEATH = 10_000
+"""Among so many orders one worker is killed."""
 FEW = 2_000
 BATCH = 500
 MOST_OWED = 5_000
@@ -31,7 +31,7 @@ async def test_a_few_thousand_orders_survive_workers_that_are_killed(broker, dat
 @pytest.mark.timeout(3 * HOURS)
 @pytest.mark.parametrize(("broker", "database"), PAIRS, indirect=["broker"])
 async def test_a_million_orders_survive_workers_that_are_killed(broker, database, new_database, seed, tell):
-    tell(await soak(broker, new_database(database), seed, MANY, deaths=DEATHS, tell=tell))
+    tell(await soak(broker, new_database(database), seed, MANY, deaths=MANY // PER_DEATH, tell=tell))
 
 
 async def soak(broker, place, seed, count, *, deaths, tell=None):
