@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from busbridge.runtime._lanes import Lanes, Together
-from busbridge.runtime._pace import BUDGET, Pace
+from busbridge.runtime._pace import BUDGET, Pace, Stint
 from busbridge.transport import Delivery, Session
 
 
@@ -17,26 +17,19 @@ def deliveries(count):
 
 
 class Clocks:
-    """Seconds that pass, and those of them in which the loop's thread is at work."""
+    """Seconds that pass."""
 
     def __init__(self):
-        self.passed = self.worked = 0.0
+        self.passed = 0.0
 
     def pace(self, most, **options):
-        return Pace(most, clock=lambda: self.passed, cpu=lambda: self.worked, **options)
+        return Pace(most, clock=lambda: self.passed, **options)
 
-    def wait(self, seconds):
-        self.passed += seconds
-
-    def work(self, seconds):
-        self.passed += seconds
-        self.worked += seconds
-
-    def ran(self, pace, count, seconds):
-        stint = pace.begin()
+    def ran(self, pace, count, seconds, waited=0.0):
+        stint = Stint(pace)
         stint.done = count
-        self.wait(seconds)
-        stint.end()
+        self.passed += seconds
+        stint.end(waited)
 
 
 @pytest.fixture
@@ -60,27 +53,23 @@ def test_slow_handlers_get_one_message_at_a_time_and_fast_ones_as_many_as_there_
     assert pace.limit == 25
 
 
-def test_the_work_of_other_lanes_makes_no_batch_smaller_and_waiting_does(clocks):
-    """Sixteen lanes beside each other on one loop: each takes sixteen times as long as alone."""
+def test_a_busy_database_makes_no_batch_smaller_and_slow_handlers_do(clocks):
+    """Else sixteen lanes, each of which makes all others wait, would end with a transaction for each message."""
     pace = clocks.pace(50, lanes=16, one_at_a_time=False)
-    stints = [pace.begin() for _ in range(16)]
-    clocks.work(16 * BUDGET / 4)
-    for each in stints:
-        each.done = 50
-        each.end()
+    clocks.ran(pace, 50, 16 * BUDGET, waited=15.5 * BUDGET)
     assert pace.limit == 50
-    clocks.ran(pace, 50, 16 * BUDGET / 4)
-    assert pace.limit == 12
+    clocks.ran(pace, 50, 10 * BUDGET)
+    assert pace.limit == 5
 
 
 def test_a_transaction_that_others_wait_for_takes_no_more_after_its_budget(clocks):
-    alone, beside = clocks.pace(50).begin(), clocks.pace(50, one_at_a_time=False).begin()
-    clocks.work(1.1 * BUDGET)
+    alone, beside = Stint(clocks.pace(50)), Stint(clocks.pace(50, one_at_a_time=False))
+    clocks.passed = 1.1 * BUDGET
     assert not alone.over, "one message at least"
     alone.done = beside.done = 1
     assert alone.over
     assert not beside.over
-    clocks.work(10 * BUDGET)
+    clocks.passed = 30 * BUDGET
     assert beside.over
 
 

@@ -27,6 +27,7 @@ from busbridge.runtime._begun import Begun
 from busbridge.runtime._caution import Caution
 from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._lanes import not_at_work
+from busbridge.runtime._pace import Stint
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
 
@@ -286,7 +287,7 @@ class Effects:
 
     async def _fill(self, unit: Unit, works: list[Work]) -> list[Work]:
         """Takes messages until the time is up, or one must be counted first; returns the rest."""
-        stint = self.pace.begin()
+        stint = Stint(self.pace)
         try:
             for work in works:
                 if stint.over or unit.failures >= self._failures:
@@ -298,7 +299,7 @@ class Effects:
                     break
                 stint.done += 1
         finally:
-            stint.end()
+            stint.end(unit.waited)
         return works[stint.done :]
 
     def _let_go(self, works: list[Work], held: dict[Delivery, None]) -> None:

@@ -10,20 +10,19 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 0.05
 """Seconds of handling after which a transaction is committed, where all others wait for it (T13)."""
-_LONGEST: Final = 0.5
-"""The same where only who wants the rows that it has changed waits, and lanes that run beside it slow it down."""
+_LONGEST: Final = 1.0
+"""The same where only those wait who want the rows that it has changed, and lanes beside it slow it down."""
 
 
 @final
 class Pace:
     """Shared by the lanes of a subscription. Slow handlers get one message at a time, so that no lane is idle.
 
-    With 16 lanes on one loop, what a handler takes is mostly the time of the 15 others. A transaction that took what
-    it could do in `BUDGET` by itself would thus get smaller with every lane, and the overhead larger. So the time that
-    the loop's thread was at work is divided among the transactions that were under way.
+    What a handler waits for the database is no reason to take fewer: a database that is busy, with sixteen lanes that
+    ask it, has less to do with larger transactions. Nor is it a handler's own time.
     """
 
-    __slots__ = ("_clock", "_cpu", "_lanes", "_most", "limit", "longest", "running")
+    __slots__ = ("_lanes", "_most", "clock", "limit", "longest")
 
     def __init__(
         self,
@@ -32,74 +31,50 @@ class Pace:
         lanes: int = 1,
         one_at_a_time: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`most` messages at a time; `lanes` share what is waiting, and can handle it beside each other.
-
-        `cpu`: seconds that this thread was at work.
-        """
+        """`most` messages at a time; `lanes` share what is waiting, and can handle it beside each other."""
         self.longest: Final = BUDGET if one_at_a_time else _LONGEST
         """Seconds after which a transaction takes no more messages."""
         self.limit = most
         """Messages to take at most, now."""
-        self.running = 0
-        """Transactions whose handlers are at work."""
+        self.clock: Final = clock
         self._most = most
         self._lanes = lanes
-        self._clock = clock
-        self._cpu = _none if one_at_a_time else cpu  # nothing to divide, and asking costs
 
     def share(self, waiting: int) -> int:
         """Messages to take of `waiting`, which is not zero: some for each lane, before any lane gets many."""
         return min(self.limit, -(-waiting // self._lanes))
 
-    def begin(self) -> Stint:
-        """Handlers of a transaction are about to be called."""
-        self.running += 1
-        return Stint(self, self._clock, self._cpu)
-
     def met(self) -> None:
         """A transaction met another one: shorter ones meet less often."""
         self.limit = max(1, self.limit // 2)
 
-    def ran(self, count: int, alone: float) -> None:
-        """`count` messages would have taken their handlers `alone` seconds with nothing beside them."""
-        if alone > BUDGET:
-            self.limit = max(1, int(count * BUDGET / alone))
-        elif alone < BUDGET / 2:
+    def ran(self, count: int, seconds: float) -> None:
+        """`count` messages took their handlers `seconds` of their own."""
+        if seconds > BUDGET:
+            self.limit = max(1, int(count * BUDGET / seconds))
+        elif seconds < BUDGET / 2:
             self.limit = min(self._most, 2 * self.limit)
-
-
-def _none() -> float:
-    return 0.0
 
 
 @final
 class Stint:
-    """The handlers of one transaction, at work."""
+    """The handlers of one transaction, at work from now on."""
 
-    __slots__ = ("_begin", "_beside", "_clock", "_cpu", "_pace", "_worked", "done")
+    __slots__ = ("_begin", "_pace", "done")
 
-    def __init__(self, pace: Pace, clock: Callable[[], float], cpu: Callable[[], float]) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.done = 0
         """Messages that have come to their end in it."""
         self._pace = pace
-        self._clock = clock
-        self._cpu = cpu
-        self._beside = pace.running
-        self._begin = clock()
-        self._worked = cpu()
+        self._begin = pace.clock()
 
     @property
     def over(self) -> bool:
         """Whether no other message may begin."""
-        return self.done > 0 and self._clock() - self._begin > self._pace.longest
+        return self.done > 0 and self._pace.clock() - self._begin > self._pace.longest
 
-    def end(self) -> None:
-        """No handler of it runs any more."""
-        pace, worked = self._pace, self._cpu() - self._worked
-        waited = max(0.0, self._clock() - self._begin - worked)
-        beside = max(self._beside, pace.running)
-        pace.running -= 1
+    def end(self, waited: float) -> None:
+        """None of them runs any more; they have waited for the database for so many seconds."""
         if self.done:
-            pace.ran(self.done, waited + worked / beside)
+            self._pace.ran(self.done, self._pace.clock() - self._begin - waited)

@@ -207,6 +207,11 @@ class Unit:
         self.ended.append(ended)
 
     @property
+    def waited(self) -> float:
+        """Seconds that handlers have waited for the database."""
+        return self._transaction.waited
+
+    @property
     def publishes(self) -> bool:
         """Whether there is something for the relay."""
         return bool(self._outbox)

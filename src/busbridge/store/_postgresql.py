@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 FAILED: Final = "busbridge_failed"
 """In the `info` of a connection: a statement of SQLAlchemy's has failed on it."""
+INFO: Final = "busbridge_info"
+"""Among the execution options of a connection: its `info`."""
+WAITED: Final = "busbridge_waited"
+"""In the same: seconds that statements of SQLAlchemy's have taken."""
 
 _NOW: Final = "SELECT extract(epoch FROM statement_timestamp())::float8"
 
@@ -119,7 +123,12 @@ class PostgreSQLStatements:
         self._info = info
         self._ahead: float | None = None
         self._released = False
+        self._info[WAITED] = 0.0
         self._healthy()
+
+    @property
+    def waited(self) -> float:
+        return self._info[WAITED]  # type: ignore[no-any-return]
 
     async def now(self) -> float:
         if self._ahead is None:

@@ -83,6 +83,10 @@ class SQLiteStatements:
             raise sqlite3.OperationalError("SQLite has rolled the transaction back, for a statement that failed in it")
         return self._connection
 
+    @property
+    def waited(self) -> float:
+        return 0.0
+
     async def now(self) -> float:
         return time.time()
 

@@ -44,6 +44,11 @@ class Statements(Protocol):
     Raises what the driver raises.
     """
 
+    @property
+    def waited(self) -> float:
+        """See `Transaction.waited`."""
+        ...
+
     async def now(self) -> float:
         """Seconds since 1970 by the database's clock."""
         ...

@@ -15,7 +15,7 @@ from busbridge.store._failures import is_a_databases, told
 from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
 from busbridge.store._migrations import SchemaState
-from busbridge.store._postgresql import PostgreSQLStatements
+from busbridge.store._postgresql import INFO, PostgreSQLStatements
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import Clock, outbox, timers
 from busbridge.store._to_the_end import to_the_end
@@ -308,6 +308,7 @@ class Store:
         driver: Any = raw.driver_connection
         if self.one_at_a_time:
             return SQLiteStatements(driver)
+        await connection.execution_options(**{INFO: raw.info})
         return PostgreSQLStatements(driver, raw.info)
 
     async def _commit(self, connection: AsyncConnection) -> None:

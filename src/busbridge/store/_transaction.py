@@ -31,6 +31,11 @@ class Transaction:
         self._service = service
         self._read: dict[InboxKey, InboxRow] = {}
 
+    @property
+    def waited(self) -> float:
+        """Seconds that statements of the user's have taken, where another process executes them."""
+        return self.statements.waited
+
     async def ensure_open(self) -> None:
         """StoreError where a statement has failed that nothing can be committed after, and was not rolled back."""
         await self._guard.run(self.statements.ensure_open())
