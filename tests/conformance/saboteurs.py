@@ -630,7 +630,42 @@ class ReturnsToEverybody(Waiting):
         return later
 
 
+class PublishesInAnyCase(Bent):
+    """Publishes what is in a transaction before it looks whether that can be committed."""
+
+    async def subscribe_transactional(self, plan):
+        source = await self.inner.subscribe_transactional(plan)
+        honest = source.commit
+
+        async def commit(finished):
+            for each in finished:
+                await self.inner.publish(each.entries, 1)
+            await honest([each._replace(entries=each.entries[2:]) for each in finished])
+
+        source.commit = commit
+        return source
+
+
+class SettlesApart(Bent):
+    """Publishes in a transaction, and settles when the next one is committed: what is then still open comes again."""
+
+    async def subscribe_transactional(self, plan):
+        source = await self.inner.subscribe_transactional(plan)
+        honest, late = source.commit, []
+
+        async def commit(finished):
+            await honest(late)
+            late[:] = [each._replace(entries=()) for each in finished]
+            for each in finished:
+                await self.inner.publish(each.entries, 1)
+
+        source.commit = commit
+        return source
+
+
 SABOTEURS = {
+    PublishesInAnyCase: ["C34-transaction_all_or_nothing-stream"],
+    SettlesApart: ["C34-transaction_all_or_nothing-stream"],
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],
     DropsTheNewest: ["C06-durable_subscription_retains-queue", "C06-durable_subscription_retains-stream"],
     Doubles: ["C22-members_compete-queue", "C23-groups_are_independent-topic", "C24-address_isolation-queue"],

@@ -14,6 +14,7 @@ from busbridge.testing.conformance.rows import (
     _reading,
     _settling,
     _sharing,
+    _transactions,
     _waiting,
 )
 
@@ -32,6 +33,7 @@ ROWS: Final = tuple(
             *_sharing.ROWS,
             *_closing.ROWS,
             *_waiting.ROWS,
+            *_transactions.ROWS,
         ),
         key=lambda row: row.id,
     )
