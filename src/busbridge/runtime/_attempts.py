@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from sqlalchemy.exc import DBAPIError
 
-from busbridge.errors import StoreContention
+from busbridge.errors import StoreContention, StoreError
 from busbridge.retry import Reason, words_of
 from busbridge.runtime._context import Surroundings
 from busbridge.runtime._dispatch import Discarded, discard
@@ -78,7 +78,7 @@ class Attempts:
         """
         first: Failure | None = None
         while True:
-            ended += 1
+            ended = max(ended + 1, work.ended)
             outgoing, failure = await self._one(work, ended, transaction, bare=bare)
             failure = since_first(first, failure)
             first = failure
@@ -114,16 +114,30 @@ class Attempts:
         except BaseException as error:
             self._publishing.abandon(context.outgoing, error)
             failure = failure_of(error, work.bound)
-            await self._forget(error, context)
+            try:
+                await self._forget(error, context)
+                if not bare:
+                    await transaction.rollback_to()
+            except StoreError as lost:
+                self._check_cut_off(work, failure, attempt, lost)
+                raise
             if bare:
-                work.failed = failure
+                work.failed, work.ended = failure, attempt
                 raise Undone from error
-            await transaction.rollback_to()
             return (), failure
         finally:
             context.ended = True
         await (transaction.ensure_open() if bare else transaction.release())
         return context.outgoing, None
+
+    def _check_cut_off(self, work: Work, failure: Failure, attempt: int, lost: StoreError) -> None:
+        """Raises StoreContention where the limit of an attempt has cut off a statement: that ends its connection.
+
+        The attempt counts in the transaction that is begun anew, or there would be no end to it.
+        """
+        if failure.reason is Reason.TIMED_OUT and not isinstance(lost, StoreContention):
+            work.failed, work.ended = failure, attempt
+            raise StoreContention(lost.database, f"its connection is gone: {failure.error}") from lost
 
     async def _call(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
         if work.doubtful and work.bound.when is not None and not work.bound.when(message):

@@ -39,6 +39,7 @@ class Work:
         "counted",
         "delivery",
         "doubtful",
+        "ended",
         "event",
         "failed",
         "identity",
@@ -73,6 +74,8 @@ class Work:
         """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
         self.counted: Decision | None = None
         """What was decided when that was committed."""
+        self.ended = 0
+        """The last attempt that has ended in a transaction that was undone."""
         self.failed: Failure | None = None
         """Of an attempt that has ended, and whose transaction was undone: what is written of it in the next one."""
         self._choice = choice
