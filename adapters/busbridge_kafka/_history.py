@@ -11,10 +11,10 @@ from busbridge.errors import ClosedError, SourceEnded
 from busbridge_kafka._reading import ReadingThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from busbridge.errors import BusbridgeError
-    from busbridge.transport import Kept
+    from busbridge.transport import Kept, Part
     from busbridge_kafka._consumer import Explain
     from busbridge_kafka._reading import MakeReader, Resolve
 
@@ -53,6 +53,11 @@ class KafkaHistory:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "failed" if self._failure else "ended" if self._ended.done() else "open"
         return f"<KafkaHistory of {self._name}, {state}>"
+
+    @property
+    def parts(self) -> Mapping[int, Part]:
+        """See `History.parts`."""
+        return self._thread.parts
 
     async def begin(self) -> None:
         """Waits until it is known where reading begins and ends; on failure nothing is left running."""

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, Protocol, cast, final
 from confluent_kafka import KafkaError, KafkaException
 
 from busbridge.errors import BusbridgeError, TopologyMismatch, TransportError, Unavailable
-from busbridge.transport import Kept, Position
+from busbridge.transport import Kept, Part, Position
 from busbridge_kafka import _offsets as offsets
 from busbridge_kafka._log import ClientLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from confluent_kafka import Consumer, Message
 
@@ -85,6 +85,8 @@ class ReadingThread:
         self._loop = asyncio.get_running_loop()
         self._stir = threading.Event()
         self._spans: dict[int, Span] = {}
+        self.parts: Mapping[int, Part] = {}
+        """What is read, once it is known; never changed after that."""
         self._begun = self._hungry = self._paused = self._stopping = self._stranded = False
         self._failure: BusbridgeError | None = None
         self._seen()
@@ -148,6 +150,7 @@ class ReadingThread:
         while not self._begun and not self._over and not self._stranded:
             try:
                 self._spans = {each.partition: each for each in self._resolve(consumer)}
+                self.parts = {index: Part(span.next, span.end) for index, span in self._spans.items()}
             except KafkaException as error:
                 if self._explain(error.args[0]) is not None:
                     raise

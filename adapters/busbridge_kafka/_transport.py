@@ -27,19 +27,19 @@ from busbridge_kafka._producer import Publisher
 from busbridge_kafka._rebalance import DEFAULT_PREFETCH
 from busbridge_kafka._redriven import Lookout, RedrivenSource, RedrivenTransactionalSource
 from busbridge_kafka._source import KafkaSource
-from busbridge_kafka._span import resolve
+from busbridge_kafka._span import Span, resolve
 from busbridge_kafka._tier import TierSource, tier_plan
 from busbridge_kafka._transactional_source import KafkaTransactionalSource
 from busbridge_kafka._transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from confluent_kafka import TopicPartition
 
     from busbridge.errors import Fault
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
-    from busbridge.transport import Entry, Outcome, Until
+    from busbridge.transport import Entry, Outcome, Part, Until
 
 CAPABILITIES: Final = Capabilities(
     kinds=frozenset({Kind.STREAM}),
@@ -188,12 +188,20 @@ class KafkaTransport:
 
     async def read(self, destination: Destination, start: StartAt, until: Until) -> KafkaHistory:
         """See `Replayable.read`."""
-        self._opened()
         name = destination.physical
+        return await self._history(name, lambda consumer: resolve(consumer, name, start, until))
+
+    async def read_parts(self, destination: Destination, parts: Mapping[int, Part]) -> KafkaHistory:
+        """See `Replayable.read_parts`."""
+        name = destination.physical
+        return await self._history(name, lambda _: [Span(name, index, *part) for index, part in parts.items()])
+
+    async def _history(self, name: str, resolved: Callable[[Consumer], list[Span]]) -> KafkaHistory:
+        self._opened()
         history = KafkaHistory(
             name,
             partial(_make_reader, self._settings),
-            lambda consumer: resolve(consumer, name, start, until),
+            resolved,
             self._refused_reader,
             self._settings.patience,
             self._histories.discard,

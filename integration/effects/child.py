@@ -21,7 +21,8 @@ from sqlalchemy import text
 
 from busbridge import Context, Service
 from busbridge.outbox import Relay, TimerSource, _seams
-from busbridge.runtime import serve
+from busbridge.runtime import replay, serve
+from busbridge.runtime._replay_log import RunLog
 from busbridge.transport import Status
 from busbridge_kafka import _dead_letters as kafka_dead_letters
 from busbridge_rabbitmq import _dead_letters as rabbit_dead_letters
@@ -30,6 +31,8 @@ from integration.effects.contracts import Booked, Ordered
 
 DEADLY = 3
 """The exit code of a process that a message has killed."""
+STOPPED = 4
+"""The exit code of a replay that was stopped before its end."""
 EFFECT = text("INSERT INTO effects (order_id) VALUES (:order_id)")
 
 
@@ -46,6 +49,8 @@ class Job:
     saboteur: str = ""
     mended: bool = False
     """Whether no attempt fails any more."""
+    run: str = ""
+    """The replay run to make, to its end, instead of serving."""
 
 
 _LEASE = 2.0
@@ -109,6 +114,13 @@ def inherit_soon() -> None:
     """Shortens the time for which nobody else may go on with what a dead process had begun."""
     Relay.__init__.__kwdefaults__["lease"] = _LEASE
     TimerSource.__init__.__kwdefaults__["claim"] = _LEASE
+    RunLog.__init__.__kwdefaults__["lease"] = _LEASE
+
+
+async def replayed(job: Job) -> None:
+    """Raises what the run does; a signal stops it."""
+    if not await replay(worker(job), job.config, "work", lambda _: None, publish="send", run=job.run):
+        sys.exit(STOPPED)
 
 
 def main() -> None:
@@ -122,7 +134,7 @@ def main() -> None:
     with ExitStack() as stack:
         if job.saboteur:
             stack.enter_context(getattr(saboteurs, job.saboteur)())
-        asyncio.run(serve([worker(job)], job.config))
+        asyncio.run(replayed(job) if job.run else serve([worker(job)], job.config))
 
 
 if __name__ == "__main__":

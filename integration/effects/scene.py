@@ -19,7 +19,7 @@ from busbridge import Bus, Context, Service
 from busbridge.routing import load
 from busbridge.runtime import InstalledTransports, dead_letters_of, remove
 from integration.brokers import Kafka
-from integration.effects.child import DEADLY, Job
+from integration.effects.child import DEADLY, STOPPED, Job
 from integration.effects.contracts import Booked, Ordered
 from integration.effects.inputs import PARTITIONS, unread
 from integration.effects.operator import Redrive
@@ -120,9 +120,9 @@ class Scene:
             orders += list({each.order_id: each for each in orders}.values())[3::6]
         await asyncio.gather(*(self._bus.publish(each, message_id=f"id-{each.order_id}") for each in orders))
 
-    async def killed_at(self, seam: str, nth: int, *, saboteur: str = "") -> None:
+    async def killed_at(self, seam: str, nth: int, *, saboteur: str = "", run: str = "") -> None:
         """Starts a child, and returns when it has killed itself at the `nth` time that it reached `seam`."""
-        child = self._start(seam=seam, nth=nth, saboteur=saboteur)
+        child = self._start(seam=seam, nth=nth, saboteur=saboteur, run=run)
         code = await asyncio.to_thread(child.wait, SECONDS)
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {seam} {nth} times:\n{self._log()}"
 
@@ -168,6 +168,18 @@ class Scene:
                 await self._stopped(child)
                 if not await self._unread():
                     return
+
+    async def replay(self, run: str, *, stop_after: int = 0) -> int:
+        """Lets a child make a replay run to its end, or stops it after so many calls; returns its exit code."""
+        child = self._start(run=run)
+        if stop_after:
+            await self._until(lambda: len(self.calls()) >= stop_after)
+            child.send_signal(signal.SIGINT)
+        code = await asyncio.to_thread(child.wait, SECONDS)
+        assert code in (0, STOPPED), f"it ended with {code}:\n{self._log()}"
+        if not code:
+            await self._until(lambda: len(self._ids) >= len(self._expected))
+        return code
 
     async def check(self, *, dead: frozenset[str] = frozenset()) -> None:
         """Raises AssertionError with all that is wrong: effects that are missing or there twice, and what is stuck.

@@ -35,6 +35,8 @@ __all__ = [
     "OutcomeUnknown",
     "PositionLost",
     "Reject",
+    "ReplayPublished",
+    "ReplayTaken",
     "Retry",
     "SourceEnded",
     "StaleDelivery",
@@ -406,6 +408,27 @@ class ClosedError(BusbridgeError):
 
 class SourceEnded(BusbridgeError):
     """A draining source has handed over everything it held. A signal, not a failure."""
+
+
+class ReplayPublished(BusbridgeError):
+    """A handler publishes while a stream is replayed to it, and the run was not told what is to become of that."""
+
+    def __init__(self, run: str, handler: str, contract: str) -> None:
+        self.run = run
+        self.handler = handler
+        self.contract = contract
+        super().__init__(
+            f"handler {handler!r} publishes {contract!r} in replay run {run!r}, which was not told what is to become "
+            "of that: go on with the run and publish=`send` (once more, with ids of the run's own) or `drop`"
+        )
+
+
+class ReplayTaken(BusbridgeError):
+    """Another process makes this replay run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"another process makes replay run {run!r}: wait for its end, or stop it")
 
 
 class StaleDelivery(BusbridgeError):

@@ -54,6 +54,14 @@ def relay_alone(targets: Sequence[str], files: Sequence[Path]) -> None:
     asyncio.run(relay(find_services(targets), config_files(files)))
 
 
+def replay(target: str, files: Sequence[Path], start: str, until: str, run: str | None, publish: str | None) -> None:
+    """Makes a replay run; typer.Exit with 1 where it was stopped before its end."""
+    from busbridge.cli import _replay
+
+    _log_to_stderr()
+    _replay.make_run(target, config_files(files), start, until, run, publish)
+
+
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("busbridge").setLevel(logging.INFO)  # the brokers' clients narrate their every step at INFO

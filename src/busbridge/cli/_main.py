@@ -70,6 +70,25 @@ def relay(
 
 
 @_app.command()
+def replay(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:SERVICE.SUBSCRIPTION", help="As shop.loyalty:loyalty.award-points.")
+    ],
+    start: Annotated[str, typer.Option("--from", metavar="TIME|OFFSET|earliest", help="Where it starts.")] = "earliest",
+    until: Annotated[str, typer.Option("--until", metavar="TIME|now", help="Where it ends.")] = "now",
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Go on with a run; needs a store.")] = None,
+    publish: Annotated[
+        str | None, typer.Option("--publish", metavar="refuse|send|drop", help="What handlers publish. [refuse]")
+    ] = None,
+    config: _Files = None,
+) -> None:
+    """Hand a stream once more to the handlers of a subscription, as a run of its own, beside the subscription."""
+    from busbridge.cli import _commands
+
+    _commands.replay(target, config or (), start, until, run, publish)
+
+
+@_app.command()
 def check(targets: _Targets = None, config: _Files = None) -> None:
     """Tell every fault of the configuration, and of services joined with it, without connecting."""
     from busbridge.cli import _commands

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from busbridge.errors import MessageRefused, TopologyMismatch
 from busbridge.memory._destinations import Destinations, expired_of
-from busbridge.memory._history import MemoryHistory
+from busbridge.memory._history import MemoryHistory, parts_of
 from busbridge.memory._mailbox import Mailbox
 from busbridge.memory._source import MemorySource
 from busbridge.memory._stored import Stored, refusal
@@ -17,11 +17,11 @@ from busbridge.routing import Kind, Unrouted
 from busbridge.transport import CONFIRMED, Outcome, Position, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from busbridge.memory._group import Group
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology
-    from busbridge.transport import Entry, Headers, Until
+    from busbridge.transport import Entry, Headers, Part, Until
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The longest body that is taken: RabbitMQ's own default."""
@@ -159,10 +159,18 @@ class MemoryBroker:
 
     def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
         """A stream from its start to its end, for a reader of its own. TopologyMismatch where there is none."""
+        log = self._log(destination)
+        return MemoryHistory(log, parts_of(log, start, until))
+
+    def read_parts(self, destination: Destination, parts: Mapping[int, Part]) -> MemoryHistory:
+        """Parts of a stream, for a reader of its own. TopologyMismatch where there is none."""
+        return MemoryHistory(self._log(destination), parts)
+
+    def _log(self, destination: Destination) -> Log:
         log = self._destinations.get(destination)
         if not isinstance(log, Log):
             raise TopologyMismatch(f"stream {destination.physical!r}", ["it does not exist"])
-        return MemoryHistory(log, start, until)
+        return log
 
     def __repr__(self) -> str:
         return f"<MemoryBroker, {len(self._sources)} sources, {self.outstanding} outstanding>"

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, final
 
 from busbridge.errors import ClosedError, PositionLost, SourceEnded
-from busbridge.transport import Kept, Position
+from busbridge.transport import Kept, Part, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from busbridge.memory._stream import Log
     from busbridge.routing import StartAt
@@ -22,15 +22,12 @@ _BATCH: Final = 500
 
 @final
 class MemoryHistory:
-    """A log from a start to an end, both resolved here. One reader."""
+    """Parts of a log. One reader."""
 
-    def __init__(self, log: Log, start: StartAt, until: Until) -> None:
-        log.clean()
-        partitions = range(len(log.partitions))
-        ends = [each.end for each in log.partitions]
+    def __init__(self, log: Log, parts: Mapping[int, Part]) -> None:
+        self.parts = dict(parts)
         self._log = log
-        self._next = [min(log.start(index, start.at), ends[index]) for index in partitions]
-        self._ends = None if until is None else [_end(log, index, until) for index in partitions]
+        self._next = {index: part.begin for index, part in parts.items()}
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         log.readers.add(self)
@@ -38,9 +35,12 @@ class MemoryHistory:
     @property
     def remaining(self) -> int | None:
         """As `History.remaining`."""
-        if self._ends is None:
-            return None
-        return sum(max(end - begin, 0) for begin, end in zip(self._next, self._ends, strict=True))
+        left = 0
+        for index, begin in self._next.items():
+            if (end := self.parts[index].end) is None:
+                return None
+            left += max(end - begin, 0)
+        return left
 
     async def receive(self) -> Sequence[Kept]:
         """As `History.receive`. Always lets other tasks run, so that a reader that never waits starves nobody."""
@@ -48,7 +48,7 @@ class MemoryHistory:
         while True:
             if self._closed:
                 raise ClosedError(repr(self))
-            if batch := [kept for index in range(len(self._next)) for kept in self._take(index)]:
+            if batch := [kept for index in self._next for kept in self._take(index)]:
                 return batch
             if self.remaining == 0:
                 self.abandon()
@@ -60,7 +60,8 @@ class MemoryHistory:
         partition = self._log.partitions[index]
         begin = self._next[index]
         share = max(_BATCH // len(self._next), 1)
-        end = min(begin + share, self._ends[index] if self._ends else partition.end)
+        last = self.parts[index].end
+        end = min(begin + share, partition.end if last is None else last)
         if begin < min(partition.base, end):
             raise PositionLost(None, self._log.name, index, begin, partition.base, partition.end)
         for offset in range(begin, end):
@@ -80,7 +81,7 @@ class MemoryHistory:
 
     def _behind(self) -> bool:
         """True where the log holds more: what was compacted away may fill a whole share."""
-        return any(each.end > begin for each, begin in zip(self._log.partitions, self._next, strict=True))
+        return any(self._log.partitions[index].end > begin for index, begin in self._next.items())
 
     def wake(self) -> None:
         """Something was published, or the reader is closed."""
@@ -99,6 +100,16 @@ class MemoryHistory:
 
     def __repr__(self) -> str:
         return f"<MemoryHistory of {self._log.name!r}, {'closed' if self._closed else 'open'}>"
+
+
+def parts_of(log: Log, start: StartAt, until: Until) -> dict[int, Part]:
+    """What there is of a log from a start to an end, of each partition."""
+    log.clean()
+    ends = [each.end for each in log.partitions]
+    return {
+        index: Part(min(log.start(index, start.at), ends[index]), None if until is None else _end(log, index, until))
+        for index in range(len(log.partitions))
+    }
 
 
 def _end(log: Log, index: int, until: Until) -> int:

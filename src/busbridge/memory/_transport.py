@@ -14,12 +14,12 @@ from busbridge.routing import Kind
 from busbridge.transport import Capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from busbridge.memory._history import MemoryHistory
     from busbridge.memory._source import MemorySource
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
-    from busbridge.transport import Entry, Outcome, Until
+    from busbridge.transport import Entry, Outcome, Part, Until
 
 _TURN: Final = 256
 """Entries published between two turns of the event loop, so that a publisher that never waits starves nobody."""
@@ -114,7 +114,14 @@ class MemoryTransport:
     async def read(self, destination: Destination, start: StartAt, until: Until) -> MemoryHistory:
         """As `Replayable.read`."""
         self._check_open()
-        history = self.broker.read(destination, start, until)
+        return self._kept(self.broker.read(destination, start, until))
+
+    async def read_parts(self, destination: Destination, parts: Mapping[int, Part]) -> MemoryHistory:
+        """As `Replayable.read_parts`."""
+        self._check_open()
+        return self._kept(self.broker.read_parts(destination, parts))
+
+    def _kept(self, history: MemoryHistory) -> MemoryHistory:
         self._histories.add(history)
         return history
 

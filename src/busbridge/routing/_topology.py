@@ -89,6 +89,25 @@ class Binding:
     """Of headers: all must be equal, or any."""
 
 
+class ReplayPublish(StrEnum):
+    """What becomes of what handlers publish while a stream is replayed to them (T19)."""
+
+    REFUSE = "refuse"
+    """The run stops at the first message whose handler publishes."""
+    SEND = "send"
+    """It is published, with ids that are the run's own."""
+    DROP = "drop"
+    """It is not published."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """A stream read again by one subscription: its handlers are called once more, once for each run."""
+
+    id: str
+    publish: ReplayPublish = ReplayPublish.REFUSE
+
+
 @dataclass(frozen=True, slots=True)
 class SubscriptionPlan:
     """A named place of a service at one destination, as the broker needs to know it."""
@@ -116,6 +135,8 @@ class SubscriptionPlan:
     """Of the service, as its code says; empty where it says none."""
     exactly_once: bool = False
     """Deliveries are settled, and what their handlers publish is published, in transactions of the broker."""
+    run: ReplayRun | None = None
+    """The replay run that it is at work for; None: it takes what is published."""
     namespace: str = ""
     """What the physical names begin with, so that several installations share a broker."""
 

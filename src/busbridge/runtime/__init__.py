@@ -12,9 +12,12 @@ from busbridge.runtime._observer import Observer
 from busbridge.runtime._operating import dead_letters_of
 from busbridge.runtime._outcomes import PublishError, Undelivered
 from busbridge.runtime._prepared import Prepared
-from busbridge.runtime._read import StreamMessage, StreamReader
+from busbridge.runtime._read import Start, StreamMessage, StreamReader
 from busbridge.runtime._redriving import Done, Refused
 from busbridge.runtime._removal import remove
+from busbridge.runtime._replay import Replay
+from busbridge.runtime._replay_serve import replay
+from busbridge.runtime._replaying import Publish
 from busbridge.runtime._resources import Lifespan
 from busbridge.runtime._scheduled import Scheduled
 from busbridge.runtime._serve import relay, serve
@@ -39,10 +42,13 @@ __all__ = [
     "MemoryTransports",
     "Observer",
     "Prepared",
+    "Publish",
     "PublishError",
     "Refused",
+    "Replay",
     "Scheduled",
     "Service",
+    "Start",
     "StreamMessage",
     "StreamReader",
     "Subscription",
@@ -57,6 +63,7 @@ __all__ = [
     "missing_subscriptions",
     "relay",
     "remove",
+    "replay",
     "serve",
     "transport_faults",
 ]

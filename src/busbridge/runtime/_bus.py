@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
@@ -21,10 +20,11 @@ from busbridge.runtime._operating import dead_letters_through
 from busbridge.runtime._outcomes import PublishError
 from busbridge.runtime._publishing import Publishing, missing
 from busbridge.runtime._read_streams import Streams
+from busbridge.runtime._replaying import replay_of
 from busbridge.runtime._resources import R
 from busbridge.runtime._startup import joined
 from busbridge.runtime._transports import InstalledTransports
-from busbridge.runtime._works import Works
+from busbridge.runtime._works import Works, works_through
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
@@ -49,22 +49,21 @@ if TYPE_CHECKING:
     from busbridge.runtime._outcomes import Undelivered
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
+    from busbridge.runtime._replay import Replay
+    from busbridge.runtime._replaying import Publish
     from busbridge.runtime._scheduled import Scheduled
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.runtime._transaction import BusTransaction
     from busbridge.runtime._transports import Transports
     from busbridge.runtime._worker import Worker
-    from busbridge.telemetry.tracing import Tracing
-    from busbridge.transport import Transport, Until
+    from busbridge.transport import Until
 
 _log = logging.getLogger("busbridge.bus")
 
 _POLL: Final = 1.0
 _POLL_ALONE: Final = 0.2
 """Seconds between two looks at the outbox for what other processes have put there."""
-_THREADS: Final = 32
-"""Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
 
 
 @final
@@ -107,6 +106,7 @@ class Bus(Generic[R]):
         self._streams: Streams | None = None
         self._dead_letters: DeadLetters | None = None
         self._storing: Storing | None = None
+        self._works: Works | None = None
         self._resources: Any = None
 
     async def __aenter__(self) -> Self:
@@ -130,7 +130,7 @@ class Bus(Generic[R]):
         try:
             await self._stack.__aexit__(kind, error, traceback)
         finally:
-            self._publishing = self._storing = None
+            self._publishing = self._storing = self._works = None
             self._state = "closed"
 
     async def _open(self, stack: AsyncExitStack) -> None:
@@ -147,21 +147,17 @@ class Bus(Generic[R]):
         self._publishing = publishing
         if self._storing is not None:
             self._storing.start(stack, config, senders, publishing, self._observer, relaying=self._relaying)
+        opened = self._storing, self._resources, tracing, self._observer
+        self._works = works_through(stack, self.service, config, transports, senders, publishing, *opened)
         if self._consume:
-            await self._subscribe(stack, config, transports, tracing)
+            await self._subscribe(stack, config, self._works)
 
-    async def _subscribe(
-        self, stack: AsyncExitStack, config: Config, transports: Mapping[str, Transport], tracing: Tracing | None
-    ) -> None:
+    async def _subscribe(self, stack: AsyncExitStack, config: Config, works: Works) -> None:
         if not self.service.subscriptions:
             return
         if self._storing is None:
             tell_without_store(self.service.name)
-        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"busbridge-{self.service.name}")
-        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._stop, config.stop_grace)
-        publishing, storing, observer = self._open_publishing(), self._storing, self._observer
-        works = Works(self.service, transports, publishing, storing, self._resources, executor, tracing, observer)
         for plan in config.services[self.service.name].subscriptions.values():
             self._workers[plan.name] = await works.subscribed(plan)
 
@@ -292,6 +288,34 @@ class Bus(Generic[R]):
         if self._state != "open" or self._dead_letters is None:
             raise ClosedError(repr(self))
         return self._dead_letters
+
+    def replay(
+        self,
+        subscription: str,
+        *,
+        start: Start = "earliest",
+        until: Until = "now",
+        publish: Publish | None = None,
+        run: str | None = None,
+    ) -> Replay:
+        """Hands a stream, or a part of it, once more to the handlers of one of the service's subscriptions.
+
+            async with bus.replay("award-points", start="earliest") as replay:
+                await replay.finished()
+
+        Beside the subscription, which goes on where it is. Handlers see `context.run`. With a store each message has
+        its effects once in each run; `run`, the id of one that was begun, goes on where that stood, with its `start`,
+        its `until` and, unless another is given, its `publish`. Keys keep their order, and all attempts follow at once.
+
+        `start` and `until` as `read` takes them, without None. `publish`: what becomes of what handlers publish: the
+        run stops (`refuse`, the default; ReplayPublished), it goes out with ids of the run's own, or it does not.
+
+        Raises ClosedError while the bus is not open; ConfigurationError for what is no subscription of a stream that is
+        `replayable`, and for `run` without a store; ValueError. Entering it raises as `read` does, and ReplayTaken.
+        """
+        if self._works is None or self._streams is None:
+            raise ClosedError(repr(self))
+        return replay_of(self._works, self._streams, subscription, start, until, publish, run)
 
     def transaction(self) -> AbstractAsyncContextManager[BusTransaction]:
         """A transaction of the service's store: `async with bus.transaction() as tx: ...`.

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
+from busbridge.contract import info_of
 from busbridge.envelope import derived_id
-from busbridge.errors import ClosedError, HandlerError
+from busbridge.errors import ClosedError, HandlerError, ReplayPublished
+from busbridge.routing import ReplayPublish
 from busbridge.runtime._event import event_of
 from busbridge.runtime._identity import identity_of
 from busbridge.runtime._resources import R
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from busbridge.contract import Contract
     from busbridge.envelope import Event
-    from busbridge.routing import SubscriptionPlan
+    from busbridge.routing import ReplayRun, SubscriptionPlan
     from busbridge.runtime._dispatch import Bound
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._publishing import Publishing
@@ -86,6 +88,11 @@ class Context(ABC, Generic[R]):
 
     @property
     @abstractmethod
+    def run(self) -> str | None:
+        """The id of the replay run that calls the handler once more; None: the message was published just now."""
+
+    @property
+    @abstractmethod
     def idempotency_key(self) -> str:
         """A key to hand to outside interfaces, so that they can tell when they are asked again (T6).
 
@@ -141,6 +148,14 @@ class Context(ABC, Generic[R]):
         False: it was published or taken back before, or never was. For `async def` handlers. Raises HandlerError where
         the service has no store, ClosedError once the handler has returned.
         """
+
+
+class PublishedInReplay(BaseException):
+    """Ends a replay run at once: no failure of the handler, and nothing that it may catch by `except Exception`."""
+
+    def __init__(self, error: ReplayPublished) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 class Surroundings(NamedTuple):
@@ -215,6 +230,11 @@ class LiveContext(Context[R]):
         )
 
     @property
+    def run(self) -> str | None:
+        run = self._surroundings.plan.run
+        return None if run is None else run.id
+
+    @property
     def idempotency_key(self) -> str:
         return identity_of(self.event, self._message, self._bound, self._surroundings.plan).key
 
@@ -243,10 +263,13 @@ class LiveContext(Context[R]):
         at: datetime | None = None,
     ) -> str:
         self._check_running()
+        run = self._surroundings.plan.run
+        if run is not None and run.publish is not ReplayPublish.SEND:
+            return self._hold_back(run, message)
         later = None if delay is None and at is None else self._postponing(delay, at)
         prepared = self._surroundings.publishing.prepare(
             message,
-            message_id=derived_id(self.source, self.message_id, self._bound.name, len(self.outgoing)),
+            message_id=self._id_of(len(self.outgoing), run),
             correlation_id=self.correlation_id,
             causation_id=self.message_id,
             headers=headers,
@@ -254,6 +277,17 @@ class LiveContext(Context[R]):
         )
         self.outgoing.append(prepared if later is None else later(prepared))
         return prepared.id
+
+    def _id_of(self, ordinal: int, run: ReplayRun | None) -> str:
+        """Of what is published: a replay run is another cause than the message alone."""
+        name = self._bound.name if run is None else f"{self._bound.name}@{run.id}"
+        return derived_id(self.source, self.message_id, name, ordinal)
+
+    def _hold_back(self, run: ReplayRun, message: Contract) -> str:
+        """What a replay does not publish (T19)."""
+        if run.publish is ReplayPublish.REFUSE:
+            raise PublishedInReplay(ReplayPublished(run.id, self._bound.name, info_of(type(message)).name))
+        return self._id_of(len(self.outgoing), run)
 
     def _postponing(self, delay: timedelta | float | None, at: datetime | None) -> Callable[[Prepared], Prepared]:  # noqa: ARG002 - where there is a store
         raise self._without_store("timers to publish later")

@@ -25,16 +25,22 @@ class Identity(NamedTuple):
     source: str
     message_id: str
     """The envelope's, or `field=value`."""
+    run: str = ""
+    """The replay run; empty for what is published (T19)."""
 
     @property
     def key(self) -> str:
-        """A key for outside interfaces: the same whenever the handler runs for the message, another for any other."""
+        """A key for outside interfaces: the same whenever the handler runs for the message, another for any other.
+
+        Also in a replay: who was asked once must be able to tell that it is the same again.
+        """
         return derived_id(self.source, self.message_id, self.place, _ONLY)
 
 
 def identity_of(event: Event, message: Contract, bound: Bound, plan: SubscriptionPlan) -> Identity:
     """Raises InvalidMessage where the field that identifies the message is empty."""
-    return Identity(place_of(bound, plan), event.source, _id(event, message, bound.idempotency_key))
+    run = "" if plan.run is None else plan.run.id
+    return Identity(place_of(bound, plan), event.source, _id(event, message, bound.idempotency_key), run)
 
 
 def place_of(bound: Bound, plan: SubscriptionPlan) -> str:

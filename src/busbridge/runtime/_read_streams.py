@@ -46,9 +46,9 @@ class Streams:
         self, destination: str, contract: type[C], start: Start, until: Until, on_invalid: OnInvalid
     ) -> StreamReader[C]:
         """A reader that has not begun. Raises ConfigurationError, ValueError."""
-        stream = self._stream(destination)
+        stream = self.stream(destination)
         reading = Reading(stream, contract, registry_with(self._service.contracts, contract), on_invalid)
-        return StreamReader(partial(self._begin, stream, _start(start), _until(until)), reading)
+        return StreamReader(partial(self._begin, stream, start_of(start), until_of(until)), reading)
 
     async def close(self) -> None:
         """Closes the transports that were opened for reading."""
@@ -72,7 +72,8 @@ class Streams:
             self._stack.push_async_exit(stack.pop_all())
         return transport
 
-    def _stream(self, name: str) -> Destination:
+    def stream(self, name: str) -> Destination:
+        """A destination that can be read. Raises ConfigurationError."""
         destination = self._config.destinations.get(name)
         if destination is None:
             raise self._refused(f"there is no destination {name!r}", (), _near(name, self._config.destinations))
@@ -93,7 +94,8 @@ def _near(name: str, known: Mapping[str, object]) -> str | None:
     return f"did you mean {close[0]!r}?" if close else None
 
 
-def _start(start: object) -> StartAt:
+def start_of(start: object) -> StartAt:
+    """Where reading starts. Raises ValueError."""
     if isinstance(start, datetime):
         return StartAt(_aware(start))
     if start in ("earliest", "latest") or (isinstance(start, int) and not isinstance(start, bool) and start >= 0):
@@ -101,7 +103,8 @@ def _start(start: object) -> StartAt:
     raise ValueError(f"reading starts at 'earliest', 'latest', an offset or a time, not at {start!r}")
 
 
-def _until(until: object) -> Until:
+def until_of(until: object) -> Until:
+    """Where reading ends. Raises ValueError."""
     if until is None or until == "now":
         return cast("Until", until)
     if isinstance(until, datetime):

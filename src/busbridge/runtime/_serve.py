@@ -77,7 +77,7 @@ def _no_store(service: str, config: Config) -> Fault:
 
 async def _live(buses: Sequence[Bus[Any]], stop: asyncio.Event | None) -> None:
     with ExitStack() as stack:
-        stopped = stop or stack.enter_context(_StopSignals()).stopped
+        stopped = stop or stack.enter_context(StopSignals()).stopped
         lives = _Lives(buses)
         try:
             await lives.until(stopped)
@@ -138,7 +138,7 @@ async def _either(one: Coroutine[Any, Any, object], other: Coroutine[Any, Any, o
         task.result()
 
 
-class _StopSignals:
+class StopSignals:
     """Sets `stopped` at the first SIGTERM or SIGINT; the second one kills the process, whatever hangs in it."""
 
     def __init__(self) -> None:

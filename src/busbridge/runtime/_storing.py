@@ -134,7 +134,7 @@ class Storing:
         """A subscription at work whose effects happen once."""
         counts = Counts()
         pausing = Pausing(plan, counts)
-        timers = self._timers(plan, dispatcher.places)
+        timers = self._timers(plan, dispatcher.places) if plan.run is None else None  # they are the subscription's
         effects = Effects(
             self.store,
             plan,
@@ -148,7 +148,7 @@ class Storing:
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
         effects.wait = lanes.wait
-        return Worker(plan, [*sources, timers], lanes, counts, pausing, effects.finish)
+        return Worker(plan, [*sources, *([] if timers is None else [timers])], lanes, counts, pausing, effects.finish)
 
     def _pace(self, plan: SubscriptionPlan) -> Pace:
         """Lanes with a key each can't share what waits, and need not where one transaction goes on at a time."""

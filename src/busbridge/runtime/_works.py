@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from busbridge.contract import Registry
 from busbridge.runtime._dispatch import Dispatcher
@@ -14,14 +15,20 @@ from busbridge.runtime._worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
+    from contextlib import AsyncExitStack
 
-    from busbridge.routing import SubscriptionPlan
+    from busbridge.routing import Config, SubscriptionPlan
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._sender import Sender
     from busbridge.runtime._service import Service
     from busbridge.runtime._storing import Storing
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Delaying, Redrivable, Source, Transactional, Transport
+
+
+_THREADS: Final = 32
+"""Handlers that are plain functions and run at a time, in all subscriptions of a bus."""
 
 
 @final
@@ -30,7 +37,9 @@ class Works:
     """What all subscriptions of an open bus have in common."""
 
     service: Service[Any]
+    config: Config
     transports: Mapping[str, Transport]
+    senders: Mapping[str, Sender]
     publishing: Publishing
     storing: Storing | None
     resources: Any
@@ -78,3 +87,21 @@ class Works:
         handlers = self.service.subscriptions[plan.name].handlers
         prefix = self.transports[plan.destination.transport].header_prefix
         return Dispatcher(plan, handlers, Registry(self.service.contracts), self.executor, prefix)
+
+
+def works_through(
+    stack: AsyncExitStack,
+    service: Service[Any],
+    config: Config,
+    transports: Mapping[str, Transport],
+    senders: Mapping[str, Sender],
+    publishing: Publishing,
+    storing: Storing | None,
+    resources: Any,
+    tracing: Tracing | None,
+    observer: Observer | None,
+) -> Works:
+    """Of a bus that is being opened; the pool of threads for handlers that are plain functions goes with `stack`."""
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"busbridge-{service.name}")
+    stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+    return Works(service, config, transports, senders, publishing, storing, resources, executor, tracing, observer)

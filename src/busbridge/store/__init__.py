@@ -5,7 +5,7 @@ It knows SQL and no messages.
 
 from busbridge.store._actions import ActionRow, actions_of, begin_action, ended_by_redrive, write_action
 from busbridge.store._migrations import SchemaState
-from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
+from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
 from busbridge.store._statements import Waiting, WaitingTimers
 from busbridge.store._store import Store
 from busbridge.store._transaction import Transaction
@@ -18,6 +18,7 @@ __all__ = [
     "InboxState",
     "OutboxRow",
     "ParkedRow",
+    "RunRow",
     "SchemaState",
     "Store",
     "TimerRow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -102,6 +102,15 @@ WHERE id = (SELECT min(id) FROM busbridge_parked WHERE subscription = $1 AND key
 _FIRST_PARKED: Final = """
 SELECT subscription, key, place, attempt, headers, body, position FROM busbridge_parked
 WHERE subscription = $1 AND key = $2 ORDER BY id LIMIT 1"""
+_READ_RUN: Final = """
+SELECT run, subscription, publish, done, progress FROM busbridge_runs WHERE service = $1 AND run = $2"""
+_PUT_RUN: Final = """
+INSERT INTO busbridge_runs AS row (service, run, subscription, publish, done, progress, owner, until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::float8 + $9::float8)
+ON CONFLICT (service, run) DO UPDATE SET
+    publish = excluded.publish, done = excluded.done, progress = excluded.progress,
+    owner = excluded.owner, until = excluded.until
+WHERE row.owner = excluded.owner OR row.until <= $8::float8"""
 
 _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('busbridge leases of ' || $1, 0))"
 _DEAD: Final = "DELETE FROM busbridge_owners WHERE service = $1 AND until <= $2::float8"
@@ -231,6 +240,13 @@ class PostgreSQLStatements:
     async def advance_timers(self, service: str, seconds: float) -> None:
         sql = "UPDATE busbridge_timers SET due = due - $2::float8 WHERE service = $1"
         await self._connection.execute(sql, service, seconds)
+
+    async def run(self, service: str, run: str) -> RunRow | None:
+        row = await self._connection.fetchrow(_READ_RUN, service, run)
+        return None if row is None else RunRow(*row)
+
+    async def put_run(self, service: str, row: RunRow, owner: str, seconds: float) -> bool:
+        return await self._count(_PUT_RUN, service, *row, owner, await self.now(), seconds) > 0
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         await self._connection.execute(_ALONE, service)

@@ -62,6 +62,18 @@ class OutboxRow(NamedTuple):
     attempts: int = 0
 
 
+class RunRow(NamedTuple):
+    """How far a replay run has come."""
+
+    run: str
+    subscription: str
+    publish: str
+    """What becomes of what its handlers publish."""
+    done: bool
+    progress: str
+    """JSON: of each partition what is handled, what was handed over, and where it ends."""
+
+
 class TimerRow(NamedTuple):
     """A message that is to be handled again, or published, at a time of the database's clock."""
 

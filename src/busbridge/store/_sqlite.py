@@ -6,7 +6,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ DELETE FROM busbridge_parked WHERE id = (SELECT min(id) FROM busbridge_parked WH
 _FIRST_PARKED: Final = """
 SELECT subscription, key, place, attempt, headers, body, position FROM busbridge_parked
 WHERE subscription = ? AND key = ? ORDER BY id LIMIT 1"""
+_READ_RUN: Final = """
+SELECT run, subscription, publish, done, progress FROM busbridge_runs WHERE service = ? AND run = ?"""
+_PUT_RUN: Final = """
+INSERT INTO busbridge_runs (service, run, subscription, publish, done, progress, owner, until)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 + ?9)
+ON CONFLICT (service, run) DO UPDATE SET
+    publish = excluded.publish, done = excluded.done, progress = excluded.progress,
+    owner = excluded.owner, until = excluded.until
+WHERE owner = excluded.owner OR until <= ?8"""
 
 _ALIVE: Final = "INSERT OR REPLACE INTO busbridge_owners (service, owner, until) VALUES (?, ?, ?)"
 _LEASE: Final = "INSERT OR REPLACE INTO busbridge_leases (service, slot, owner, until) VALUES (?, ?, ?, ?)"
@@ -182,6 +191,14 @@ class SQLiteStatements:
 
     async def advance_timers(self, service: str, seconds: float) -> None:
         self._open.execute("UPDATE busbridge_timers SET due = due - ? WHERE service = ?", (seconds, service))
+
+    async def run(self, service: str, run: str) -> RunRow | None:
+        row = self._open.execute(_READ_RUN, (service, run)).fetchone()
+        return None if row is None else RunRow(row[0], row[1], row[2], bool(row[3]), row[4])
+
+    async def put_run(self, service: str, row: RunRow, owner: str, seconds: float) -> bool:
+        values = (service, *row, owner, time.time(), seconds)
+        return self._open.execute(_PUT_RUN, values).rowcount > 0
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         now = time.time()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, TimerRow
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, RunRow, TimerRow
 
 
 class Lease(NamedTuple):
@@ -114,6 +114,12 @@ class Statements(Protocol):
     async def waiting_timers(self, service: str) -> list[WaitingTimers]: ...
 
     async def advance_timers(self, service: str, seconds: float) -> None: ...
+
+    async def run(self, service: str, run: str) -> RunRow | None: ...
+
+    async def put_run(self, service: str, row: RunRow, owner: str, seconds: float) -> bool:
+        """Inserts or updates; it is `owner`'s for `seconds`. False, and nothing done, where it is another's now."""
+        ...
 
     async def live_owners(self, service: str, owner: str, seconds: float) -> list[str]:
         """Keeps other calls of it out until the end of the transaction; says that `owner` lives."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from busbridge.store._cursors import Cursor
-    from busbridge.store._rows import OutboxRow, TimerRow
+    from busbridge.store._rows import OutboxRow, RunRow, TimerRow
     from busbridge.store._statements import Statements, Waiting, WaitingTimers
 
 T = TypeVar("T")
@@ -244,6 +244,14 @@ class Store:
     async def advance_timers(self, seconds: float) -> None:
         """Has all timers of the service due that much earlier: for tests."""
         await self._do(lambda statements: statements.advance_timers(self.service, seconds))
+
+    async def run(self, run: str) -> RunRow | None:
+        """How far a replay run of the service has come; None: it has not begun."""
+        return await self._do(lambda statements: statements.run(self.service, run))
+
+    async def put_run(self, row: RunRow, owner: str, seconds: float) -> bool:
+        """Keeps how far a run has come, which is `owner`'s for `seconds`. False, and nothing kept: it is another's."""
+        return await self._do(lambda statements: statements.put_run(self.service, row, owner, seconds))
 
     async def clean(self, window: float) -> int:
         """Deletes the inbox rows that were handled or died longer ago than `window` seconds, and counts them.

@@ -139,6 +139,19 @@ parked: Final = Table(
     sqlite_autoincrement=True,  # an id is never given twice: the order of a key is that of its ids
 )
 
+runs: Final = Table(
+    "busbridge_runs",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("run", Text, primary_key=True),
+    Column("subscription", Text, nullable=False),
+    Column("publish", Text, nullable=False),
+    Column("done", Boolean, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", Double, nullable=False),  # whose it is until when
+)
+
 owners: Final = Table(
     "busbridge_owners",
     metadata,

@@ -41,6 +41,7 @@ class RecordingContext(Context[R]):
         headers: Mapping[str, str] | None = None,
         delivery: DeliveryInfo | None = None,
         idempotency_key: str | None = None,
+        run: str | None = None,
         connection: AsyncConnection | None = None,
         session: AsyncSession | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class RecordingContext(Context[R]):
         self._headers = dict(headers or {})
         self._delivery = delivery or DeliveryInfo("test", "test", attempt=1, redelivered=False, position=None)
         self._idempotency_key = idempotency_key or derived_id(source, self._message_id, "test/handler", 0)
+        self._run = run
         self._connection = connection
         self._session = session
         self.published: list[Contract] = []
@@ -87,6 +89,10 @@ class RecordingContext(Context[R]):
     @property
     def delivery(self) -> DeliveryInfo:
         return self._delivery
+
+    @property
+    def run(self) -> str | None:
+        return self._run
 
     @property
     def idempotency_key(self) -> str:

@@ -13,7 +13,7 @@ from busbridge.transport._messages import (
     Settlement,
     Status,
 )
-from busbridge.transport._position import Position
+from busbridge.transport._position import Part, Position
 from busbridge.transport._protocol import Delaying, History, Replayable, Source, Transport, Until
 from busbridge.transport._standing import Standing, standing_in, without_standing
 from busbridge.transport._transactional import Finished, Transactional, TransactionalSource
@@ -32,6 +32,7 @@ __all__ = [
     "History",
     "Kept",
     "Outcome",
+    "Part",
     "Position",
     "Redrivable",
     "Replayable",

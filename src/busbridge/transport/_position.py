@@ -10,3 +10,10 @@ class Position(NamedTuple):
 
     partition: int
     offset: int
+
+
+class Part(NamedTuple):
+    """What is read of a partition: from the offset `begin` up to, and without, `end`; None: there is no end."""
+
+    begin: int
+    end: int | None

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from busbridge.errors import Fault
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
     from busbridge.transport._capabilities import Capabilities
     from busbridge.transport._messages import Delivery, Entry, Kept, Outcome
+    from busbridge.transport._position import Part
 
 Until: TypeAlias = "Literal['now'] | datetime | None"
 """Where reading ends: at the end the stream has when it begins, before what was kept from a time on; None: nowhere."""
@@ -138,6 +139,11 @@ class History(Protocol):
         """Positions between what was received and the end, gaps included: no more messages will come. None: no end."""
         ...
 
+    @property
+    def parts(self) -> Mapping[int, Part]:
+        """What is read of each partition, as it was worked out when reading began."""
+        ...
+
     async def receive(self) -> Sequence[Kept]:
         """Waits for at least one message and returns what may be handed over now, each partition in its order.
 
@@ -166,5 +172,12 @@ class Replayable(Transport, Protocol):
         Where it begins and where it ends is worked out now, for each partition that is there now. An offset beyond the
         end is the end. Raises PositionLost for an offset that the stream no longer holds, TopologyMismatch where it
         does not exist, AccessRefused, Unavailable once the transport's patience ran out, ClosedError.
+        """
+        ...
+
+    async def read_parts(self, destination: Destination, parts: Mapping[int, Part]) -> History:
+        """As `read`, of these partitions alone, each from where to where it says: to go on with what was begun.
+
+        Receiving raises PositionLost where a part is no longer in the stream.
         """
         ...
