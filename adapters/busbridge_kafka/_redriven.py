@@ -33,6 +33,7 @@ class Lookout:
         self._every = every
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._told = False
 
     def wait_for(self, name: str) -> asyncio.Future[None]:
         """Done when the Kafka topic exists."""
@@ -59,8 +60,11 @@ class Lookout:
         try:
             there = await admin.shapes(list(self._awaited))
         except (KafkaException, TimeoutError) as error:
-            _log.debug("can't see whether something was redriven: %s", error)
+            if not self._told:
+                self._told = True
+                _log.warning("can't see whether something was redriven, and look again: %s", error)
             return
+        self._told = False
         for name in there:
             self._awaited.pop(name).set_result(None)
 
