@@ -266,6 +266,11 @@ class MessageRefused(BusbridgeError):
         self.detail = detail
         super().__init__(f"{destination} refused the message ({reason}): {detail}")
 
+    @property
+    def passes(self) -> bool:
+        """Whether time may mend it: a full queue may drain, an unroutable message stays unroutable."""
+        return self.reason == "overflow"
+
 
 class OutcomeUnknown(BusbridgeError):
     """The deadline passed between write and confirm: the broker may own the message, or not.

@@ -119,6 +119,5 @@ def _lines(rows: Iterable[OutboxRow]) -> list[deque[OutboxRow]]:
 
 
 def _is_final(outcome: Outcome) -> bool:
-    """Refused for a reason that time does not mend: a full queue may drain, an unroutable message stays unroutable."""
-    overflow = isinstance(outcome.error, MessageRefused) and outcome.error.reason == "overflow"
-    return outcome.status is Status.REFUSED and not overflow
+    passes = isinstance(outcome.error, MessageRefused) and outcome.error.passes
+    return outcome.status is Status.REFUSED and not passes

@@ -29,7 +29,7 @@ _log = logging.getLogger("busbridge.outbox")
 
 _ROWS: Final = 500
 """Rows read at a time."""
-_LEASE: Final = 60.0
+_LEASE: Final = 15.0
 """Seconds after which the slots of a relay that has vanished are another's."""
 _POLL: Final = 1.0
 """Seconds between two looks when nobody says that there is something."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from busbridge.store import Store
 
-_RENEWED: Final = 1 / 12
+_RENEWED: Final = 1 / 3
 """The part of a lease after which it is renewed: often, since that is when what another has left is found."""
 _MARGIN: Final = 0.9
 """The part of a lease that is used: what begins at its end must be written before it is another's."""

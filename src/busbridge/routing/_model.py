@@ -381,6 +381,15 @@ class StoreSection(Section):
     batch: Annotated[
         int, Field(ge=1, le=1000, description="Messages handled in one transaction, at most. Default: 50.")
     ] = 50
+    connections: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=1000,
+            description="Connections to PostgreSQL that a process opens, at most; a handler that waits for one more"
+            " waits until another has ended. SQLite has one. Default: 20.",
+        ),
+    ] = 20
 
 
 class ServiceSection(Section):

@@ -24,3 +24,5 @@ class StorePlan:
     """Whether opening a bus brings the store's schema up to date."""
     batch: int
     """Messages handled in one transaction, at most."""
+    connections: int
+    """Connections to PostgreSQL that are open, at most."""

@@ -241,8 +241,7 @@ def missing(prepared: Sequence[Prepared], failures: Sequence[Undelivered]) -> li
 
 
 def _is_final(failure: Undelivered) -> bool:
-    """Refused for a reason that time does not mend: a full queue may drain, an unroutable message stays unroutable."""
-    return isinstance(failure.error, MessageRefused) and failure.error.reason != "overflow"
+    return isinstance(failure.error, MessageRefused) and not failure.error.passes
 
 
 def _exit(

@@ -66,7 +66,7 @@ class Storing:
     @classmethod
     async def opened(cls, stack: AsyncExitStack, service: str, plan: StorePlan) -> Storing:
         """Opens the store. Raises StoreOutdated, StoreUnavailable, MissingExtra."""
-        store = Store(plan.url.get_secret_value(), service)
+        store = Store(plan.url.get_secret_value(), service, connections=plan.connections)
         stack.push_async_callback(store.close)
         await store.open(upgrade=plan.upgrade)
         return cls(store, plan)
