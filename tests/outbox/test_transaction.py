@@ -69,6 +69,9 @@ class Shop:
     def publishing(self, prepared):
         self.committed.extend(each.message.order_id for each in prepared)
 
+    def parked(self, message_id, destination, error):
+        raise AssertionError(error)
+
     @asynccontextmanager
     async def session(self, file=None):
         """A session of the user's own, by an engine of their own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from busbridge import Context, Contract, Service
+from busbridge import Context, Contract, MessageRefused, Service
 from busbridge.testing import NotSettled, harness
 
 
@@ -58,6 +58,43 @@ async def test_a_message_that_waits_for_its_next_attempt_is_outstanding():
             await bus.settled(seconds=0.1)
         await bus.settled()
     assert attempts == [1, 2]
+
+
+class Noticed(Contract, name="shop.noticed", version=1, key="order_id"):
+    order_id: str
+
+
+def noticing(topic: str):
+    """A service that publishes to a topic, which nobody listens to."""
+    service = Service("shop", publishes=[Noticed])
+
+    @service.subscription("work").handles(Sold)
+    async def work(order: Sold, context: Context) -> None:
+        context.publish(Noticed(order_id=order.order_id))
+
+    settings = config()
+    settings["destinations"][topic] = {"kind": "topic", "transport": "broker"}
+    settings["routes"]["shop.noticed"] = {"to": topic}
+    return service, settings
+
+
+async def test_what_a_broker_refuses_of_an_outbox_is_raised_when_all_is_settled():
+    service, settings = noticing("news")
+    async with harness(service, config=settings) as bus:
+        await bus.publish(Sold(order_id="1"))
+        with pytest.raises(MessageRefused, match="no subscription"):
+            await bus.settled()
+
+
+async def test_what_stays_in_an_outbox_is_listed():
+    service, settings = noticing("news")
+    async with harness(service, config=settings, raise_failures=False) as bus:
+        await bus.publish(Sold(order_id="1"))
+        await bus.settled()
+        (parked,) = bus.parked
+        assert parked.destination == "news"
+        assert isinstance(parked.error, MessageRefused)
+        assert bus.dead == []
 
 
 async def test_a_message_that_comes_twice_is_settled_by_its_duplicate():

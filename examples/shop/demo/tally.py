@@ -112,6 +112,9 @@ class Tally:
     def undelivered(self, failures: Sequence[Undelivered]) -> None:
         """As `Observer.undelivered`: checkout's own is raised, a handler's ends in its delivery."""
 
+    def parked(self, message_id: str, destination: str, error: BaseException | None) -> None:
+        """As `Observer.parked`: the books will miss it."""
+
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         """As `Observer.ended`."""
         name = f"{plan.service}.{plan.name}"

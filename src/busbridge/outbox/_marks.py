@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from busbridge.store import OutboxRow, Store
+
+    Parked: TypeAlias = Callable[[str, str, BaseException | None], None]
+    """Told of the id of a message, its destination, and what it was refused for."""
 
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 60.0
@@ -27,8 +30,9 @@ class _Trouble(NamedTuple):
 class Marks:
     """Written by one task at a time. Writing the same twice does no harm, so a failure leaves all of it for later."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, parked: Parked | None = None) -> None:
         self._store = store
+        self._parked = parked
         self._sent: list[int] = []
         self._troubles: list[_Trouble] = []
 
@@ -45,6 +49,8 @@ class Marks:
     def refused(self, row: OutboxRow, error: BaseException | None) -> None:
         """It is not tried again until somebody decides."""
         self._troubles.append(_Trouble(row, _words(error), None))
+        if self._parked is not None:
+            self._parked(row.message_id, row.destination, error)
 
     async def write(self) -> None:
         """Writes what there is. Raises StoreError."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from busbridge.outbox._flight import Exit
+    from busbridge.outbox._marks import Parked
     from busbridge.store import Store
 
 _log = logging.getLogger("busbridge.outbox")
@@ -47,7 +48,7 @@ class Relay:
     error, and logged. A database or a broker that is away is waited for.
 
     `exits` says where rows go, by the name of their destination. A row whose destination is not among them stays, and
-    is logged: a newer version of the service may have inserted it.
+    is logged: a newer version of the service may have inserted it. `parked` is told of what is parked.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class Relay:
         lease: float = _LEASE,
         poll: float = _POLL,
         clock: Callable[[], float] = time.monotonic,
+        parked: Parked | None = None,
     ) -> None:
         self._store = store
         self._poll = poll
         self._tenure = Tenure(store, new_id(), lease, clock)
-        self._marks = Marks(store)
+        self._marks = Marks(store, parked)
         self._wake = asyncio.Event()
         self._departures = Departures(exits, self._tenure, self._marks, self._wake, clock)
         self._database = Outage(_log, f"the relay of {store.service!r} can't reach its database", clock)

@@ -406,6 +406,12 @@ def relay_of(service: Service[Any], config: Config, transports: Transports) -> B
     return bus
 
 
+async def relayed(bus: Bus[Any]) -> None:
+    """Waits until the relay of a bus's store has nothing to do; not at all without a store."""
+    if (storing := bus._storing) is not None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+        await storing.relayed()
+
+
 async def advance(bus: Bus[Any], seconds: float) -> None:
     """Has all that waits among the timers of a bus's store come `seconds` sooner; nothing without a store."""
     if (storing := bus._storing) is not None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module

@@ -114,6 +114,9 @@ class Exactly:
         assert isinstance(delivery, Held)
         delivery.outgoing, delivery.attempts = outgoing, attempt
 
+    def parked(self, message_id: str, destination: str, error: BaseException | None) -> None:
+        """As `Observer.parked`: what goes out in the transaction is in no outbox."""
+
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         """As an observer of the pipeline: it is told when it is true, which is when it was committed."""
         if isinstance(delivery, Held) and delivery.settlement is not None:

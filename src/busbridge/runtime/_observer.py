@@ -24,6 +24,10 @@ class Observer(Protocol):
         """Of these it is known, or feared, that a destination did not take them."""
         ...
 
+    def parked(self, message_id: str, destination: str, error: BaseException | None) -> None:
+        """The broker refused it for good: it stays in the outbox, and holds the later ones of its key."""
+        ...
+
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         """A delivery ended: `handled`, `discarded`, `dead`, `released`, `scheduled`.
 

@@ -97,7 +97,7 @@ class Storing:
         `relaying`: seconds between two looks at the outbox; None: that is left to other processes.
         """
         exits = {each.name: Exit(senders[each.transport], each) for each in self._places(config, senders)}
-        self._relay = Relay(self.store, exits, poll=relaying or _POLL)
+        self._relay = Relay(self.store, exits, poll=relaying or _POLL, parked=observer.parked if observer else None)
         self._outbox = Outbox(self.store, self._relay, publishing)
         self._releasing = self._made_releasing(publishing, observer)
         if relaying is not None:
@@ -168,6 +168,11 @@ class Storing:
             await self._releasing.look()
         for each in self._waking:
             each.expect(0)
+
+    async def relayed(self) -> None:
+        """Waits until this process may publish nothing more of the outbox now: for tests."""
+        if self.watched:
+            await self.relay.idle()
 
     def _places(self, config: Config, senders: Mapping[str, Sender]) -> Iterator[Destination]:
         """Where what is in the outbox may go: any destination within reach, and the dead letters of subscriptions."""

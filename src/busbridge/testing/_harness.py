@@ -12,8 +12,8 @@ from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError
 from busbridge.routing import namespaced
 from busbridge.runtime import Bus, InstalledTransports, MemoryTransports, Service, joined, made_up, remove
-from busbridge.runtime._bus import advance
-from busbridge.testing._ledger import Dead, Ledger
+from busbridge.runtime._bus import advance, relayed
+from busbridge.testing._ledger import Dead, Ledger, Parked
 from busbridge.testing._own_stores import with_own_stores
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", bound=Contract)
 
-__all__ = ["Dead", "Harness", "NotSettled", "harness"]
+__all__ = ["Dead", "Harness", "NotSettled", "Parked", "harness"]
 
 REAL_BROKERS = "BUSBRIDGE_HARNESS_BROKERS"
 """Environment variable: set, harnesses use the brokers of their configuration. The pytest option sets it."""
@@ -134,8 +134,8 @@ class Harness:
 
         Waits on causality, not on time: returns as soon as nothing is outstanding. Messages that are scheduled for
         later are not waited for: see `advance`. Raises NotSettled where something still is after `seconds` (0: does not
-        wait); what stopped a subscription; and, unless told not to, what made a handler give up: the error itself, or
-        an ExceptionGroup of several.
+        wait); what stopped a subscription; and, unless told not to, what made a handler give up, or what a message that
+        is parked in an outbox was refused for: the error itself, or an ExceptionGroup of several.
         """
         serving = [asyncio.ensure_future(each.serve()) for each in self._buses.values()]
         waiting = asyncio.ensure_future(self._nothing_outstanding())
@@ -164,6 +164,11 @@ class Harness:
             await advance(each, seconds)
 
     async def _nothing_outstanding(self) -> None:
+        await self._all_handled()
+        await asyncio.gather(*(relayed(each) for each in self._buses.values()))
+        await self._all_handled()
+
+    async def _all_handled(self) -> None:
         while self._ledger.outstanding:
             self._ledger.changed.clear()
             await self._ledger.changed.wait()
@@ -177,19 +182,24 @@ class Harness:
         """What became a dead letter, in order."""
         return list(self._ledger.dead)
 
+    @property
+    def parked(self) -> list[Parked]:
+        """What a destination refused for good, in order: it stays in its outbox, as do the later ones of its key."""
+        return list(self._ledger.stuck)
+
     def bus(self, service: str) -> Bus[Any]:
         """The bus of one of the services, for its counts and its resources."""
         return self._buses[service]
 
     def raise_failures(self) -> None:
-        """Raises what made handlers give up since this was last called."""
-        errors = [each.error for each in self._ledger.dead[self._raised :]]
-        self._raised = len(self._ledger.dead)
+        """Raises what made handlers give up, or messages stay in an outbox, since this was last called."""
+        errors = self._ledger.failures[self._raised :]
+        self._raised = len(self._ledger.failures)
         if not errors or not self._raising:
             return
         if len(errors) == 1:
             raise errors[0]
-        raise BaseExceptionGroup("messages became dead letters", errors)
+        raise BaseExceptionGroup("messages became dead letters, or were refused", errors)
 
     def __repr__(self) -> str:
         outstanding, dead = len(self._ledger.outstanding), len(self._ledger.dead)
@@ -203,6 +213,7 @@ class _Watch:
     def __init__(self, ledger: Ledger, published: list[Contract]) -> None:
         self._published = published
         self.undelivered = ledger.undelivered
+        self.parked = ledger.parked
         self.ended = ledger.ended
         self._publishing = ledger.publishing
 

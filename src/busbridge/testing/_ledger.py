@@ -34,6 +34,14 @@ class Dead(NamedTuple):
     body: bytes | None
 
 
+class Parked(NamedTuple):
+    """A message that its destination refused for good, and that stays in its service's outbox."""
+
+    message_id: str
+    destination: str
+    error: BaseException | None
+
+
 class Expected(NamedTuple):
     """A copy of a message that somebody must still handle: a subscription, or on a queue any that takes from it."""
 
@@ -55,6 +63,9 @@ class Ledger:
         self._sent: dict[str, Prepared] = {}
         self.changed = asyncio.Event()
         self.dead: list[Dead] = []
+        self.stuck: list[Parked] = []
+        self.failures: list[BaseException] = []
+        """What the dead and the parked ones failed with, in order."""
 
     @property
     def outstanding(self) -> list[Expected]:
@@ -79,10 +90,20 @@ class Ledger:
                 if entry.destination.name == failure.destination:
                     self._strike(Expected(failure.message_id, place) for place in self._places(entry))
 
+    def parked(self, message_id: str, destination: str, error: BaseException | None) -> None:
+        self.stuck.append(Parked(message_id, destination, error))
+        if error is not None:
+            self.failures.append(error)
+        entries = [entry for _, entry in self._sent[message_id].entries] if message_id in self._sent else []
+        for entry in entries:
+            if entry.destination.name == destination:
+                self._strike(Expected(message_id, place) for place in self._places(entry))
+
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         message_id = _id_of(plan, delivery)
         if fate == "dead" and error is not None:
             self.dead.append(Dead(plan.service, plan.name, message_id, error, delivery.body))
+            self.failures.append(error)
         if fate not in _GOES_ON and message_id is not None:
             self._strike([Expected(message_id, _place(plan))])
         self.changed.set()

@@ -27,6 +27,9 @@ class Journal:
     def undelivered(self, failures: Sequence[Undelivered]) -> None:
         """As `Observer.undelivered`: it is tried again."""
 
+    def parked(self, message_id: str, destination: str, error: BaseException | None) -> None:
+        """As `Observer.parked`: the books will miss it."""
+
     def ended(self, plan: SubscriptionPlan, delivery: Delivery, fate: str, error: BaseException | None) -> None:
         """As `Observer.ended`."""
         again = "again" if delivery.redelivered else "first"
