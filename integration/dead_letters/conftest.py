@@ -40,7 +40,7 @@ class Scene:
         if isinstance(broker, Kafka):
             keys |= {"partitions": PARTITIONS, "replication": 1}
         others = {} if keys["kind"] == "queue" else {self.other: {"subscriptions": {"hear": {"from": "orders"}}}}
-        subscription = {"from": "orders", "retry": {"attempts": 1}}
+        subscription = {"from": "orders", "retry": {"attempts": 1}, "pause": {"after": 0}}
         self.config = {
             "transports": {"broker": {"url": broker.url}},
             "destinations": {"orders": {**keys, "transport": "broker", "name": f"dead-{run}.orders"}},
