@@ -34,7 +34,8 @@ class KafkaRig:
         self.broker = broker
         self._maker = maker
         line = self._line if broker.line is not None else None
-        self.faults = Faults(restart=self._restart if restartable else None, line=line)
+        restart, kill = (self._restart, self._kill) if restartable else (None, None)
+        self.faults = Faults(restart=restart, kill=kill, line=line)
         if restartable:  # a client that the restart strands is replaced, and its group waits for the old one's session
             self.patience = 120.0
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
@@ -80,6 +81,9 @@ class KafkaRig:
     def _line(self):
         listener = self.broker.line
         return line_to(listener.port, _settings_on_the_line, silence=_SILENCE, port=listener.advertised)
+
+    async def _kill(self):
+        await asyncio.to_thread(self.broker.kill_and_start)
 
     async def _restart(self):
         await asyncio.to_thread(self.broker.restart)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from busbridge.transport import CONFIRMED, Outcome, Status
 
+_HASTE = 0.2
+
 
 def takes_silence_for_success(transport):
     """Calls confirmed what nobody has answered."""
@@ -11,6 +13,16 @@ def takes_silence_for_success(transport):
     async def publish(entries, seconds, honest=transport.publish):
         outcomes = await honest(entries, seconds)
         return [CONFIRMED if each.status is Status.UNKNOWN else each for each in outcomes]
+
+    transport.publish = publish
+    return transport
+
+
+def confirms_in_haste(transport):
+    """Waits a moment for an answer, and calls confirmed what has none."""
+
+    async def publish(entries, seconds, honest=transport.publish):
+        return [CONFIRMED for _ in await honest(entries, _HASTE)]
 
     transport.publish = publish
     return transport

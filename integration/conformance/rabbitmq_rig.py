@@ -32,8 +32,8 @@ class RabbitMQRig:
     def __init__(self, broker, *, maker=RabbitMQTransport, restartable=False):
         self.broker = broker
         self._maker = maker
-        restart = self._restart if restartable else None
-        self.faults = Faults(sever=self._sever, restart=restart, line=self._line)
+        restart, kill = (self._restart, self._kill) if restartable else (None, None)
+        self.faults = Faults(sever=self._sever, restart=restart, kill=kill, line=self._line)
         self._made = []
         self._run = f"conformance-{uuid.uuid4().hex[:6]}"
 
@@ -87,6 +87,10 @@ class RabbitMQRig:
     def _settings_on_the_line(self, port):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         return settings_for(url, client={"heartbeat": _HEARTBEAT})
+
+    async def _kill(self):
+        await asyncio.to_thread(self.broker.flush_declarations)
+        await asyncio.to_thread(self.broker.kill_and_start)
 
     async def _restart(self):
         await asyncio.to_thread(self.broker.restart)

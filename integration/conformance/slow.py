@@ -1,4 +1,4 @@
-"""Rows that take long: they wait until broker and clients have given a silent session up."""
+"""Rows that take long: they kill a broker, or wait until a silent session is given up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from busbridge.testing.conformance import Case
 
-_SLOW = ("C31", "C32")
+_SLOW = ("C02", "C31", "C32")
 
 
 def marks(case: str) -> list[pytest.MarkDecorator]:

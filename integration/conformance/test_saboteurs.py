@@ -89,3 +89,9 @@ def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, private_kafka)
     bend = getattr(network_saboteurs, saboteur)
     maker = lambda settings: bend(KafkaTransport(settings))  # noqa: E731 - a line says it
     must_fail("C04-unknown_outcome_is_reported-stream", KafkaRig(private_kafka, maker=maker))
+
+
+@pytest.mark.faults
+def test_is_noticed_on_rabbitmq_when_the_broker_is_killed(private_rabbitmq):
+    maker = lambda settings: network_saboteurs.confirms_in_haste(RabbitMQTransport(settings))  # noqa: E731
+    must_fail("C02-confirmed_is_durable-queue", RabbitMQRig(private_rabbitmq, maker=maker, restartable=True))

@@ -43,8 +43,8 @@ def _line() -> NoReturn:
 
 FAULTS: Final = {
     "memory": Faults(sever=_anyhow),
-    "RabbitMQ": Faults(sever=_anyhow, restart=_anyhow, line=_line),
-    "Kafka": Faults(restart=_anyhow, line=_line),
+    "RabbitMQ": Faults(sever=_anyhow, restart=_anyhow, kill=_anyhow, line=_line),
+    "Kafka": Faults(restart=_anyhow, kill=_anyhow, line=_line),
 }
 """What the rigs of the three transports do to their brokers."""
 

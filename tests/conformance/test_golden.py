@@ -23,8 +23,8 @@ async def fault(*_):
 
 TRANSPORTS = {
     "memory": (MemoryTransport, Faults(sever=fault)),
-    "rabbitmq": (RabbitMQTransport, Faults(sever=fault, restart=fault, line=fault)),
-    "kafka": (KafkaTransport, Faults(restart=fault, line=fault)),
+    "rabbitmq": (RabbitMQTransport, Faults(sever=fault, restart=fault, kill=fault, line=fault)),
+    "kafka": (KafkaTransport, Faults(restart=fault, kill=fault, line=fault)),
 }
 """Each transport, with the faults that its rig offers."""
 

@@ -13,6 +13,7 @@ from tests.conformance.saboteurs import SABOTEURS
 CASES = {case.id: case for row in ROWS for case in row.cases()}
 BY_NATURE_BLUNT = {
     "order_survives_forced_error",  # its allowance is wide on purpose: what the broker had sent ahead may come late
+    "confirmed_is_durable",  # the in-memory broker can't be killed
     "restart_under_load",  # the in-memory broker can't be restarted; the adapters' saboteurs try it
     "unknown_outcome_is_reported",  # nor is there a network before it
     "partition_heals",  # likewise

@@ -26,7 +26,7 @@ def _line() -> NoReturn:
     raise NotImplementedError
 
 
-EVERY_FAULT = Faults(restart=_fault, sever=_sever, line=_line)
+EVERY_FAULT = Faults(restart=_fault, kill=_fault, sever=_sever, line=_line)
 """What a rig may offer; the list that is checked in for a transport says what its rig does."""
 
 

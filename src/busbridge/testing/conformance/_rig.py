@@ -72,6 +72,8 @@ class Faults:
 
     restart: Callable[[], Awaitable[None]] | None = None
     """Stops the broker and starts it again; returns when it serves clients. Only for a transport that survives it."""
+    kill: Callable[[], Awaitable[None]] | None = None
+    """Ends the broker as a power cut would, and starts it again; returns when it serves clients. Otherwise likewise."""
     line: Callable[[], AbstractAsyncContextManager[Line]] | None = None
     """A network path to the broker that can fall silent, for one row."""
     sever: Callable[[SubscriptionPlan], Awaitable[None]] | None = None

@@ -15,7 +15,7 @@ from busbridge.testing.conformance._worker import slowly
 from busbridge.testing.conformance.rows._order import delivered, under_load
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from busbridge.testing.conformance._bench import Bench
     from busbridge.transport import Transport
@@ -96,18 +96,30 @@ async def graceful_stop_drains(bench: Bench) -> None:
         raise RowFailed("the row is not sharp: everything was handled before the stop")
 
 
+async def confirmed_is_durable(bench: Bench) -> None:
+    """C02."""
+    kill = bench.rig.faults.kill
+    assert kill is not None, "the row needs it"
+    await _nothing_is_lost(bench, kill, publishers=10)
+
+
 async def restart_under_load(bench: Bench) -> None:
     """C30."""
-    subscription = bench.subscription()
     restart = bench.rig.faults.restart
     assert restart is not None, "the row needs it"
-    publishers = [await bench.client() for _ in range(4)]
+    await _nothing_is_lost(bench, restart, publishers=4)
+
+
+async def _nothing_is_lost(bench: Bench, fault: Callable[[], Awaitable[None]], publishers: int) -> None:
+    """Though the broker suffers the fault twice while it is published to and read from."""
+    subscription = bench.subscription()
+    clients = [await bench.client() for _ in range(publishers)]
     await subscription.worker()
     size = 200 * bench.rig.scale
     for _ in range(2):
-        publishing = [asyncio.create_task(_keep_publishing(bench, each, size)) for each in publishers]
+        publishing = [asyncio.create_task(_keep_publishing(bench, each, size)) for each in clients]
         await delivered(bench, subscription, len(subscription.ledger.seen) + size // 4)
-        await restart()
+        await fault()
         await asyncio.gather(*publishing)
     await subscription.judge(extra=None)
 
@@ -162,6 +174,14 @@ async def _exists(client: Transport, topology: Topology) -> bool:
 
 
 ROWS: Final = (
+    Row(
+        "C02",
+        "confirmed_is_durable",
+        "nothing confirmed is lost when the broker is killed, though it is published to by many",
+        tuple(Place),
+        confirmed_is_durable,
+        lambda capabilities, faults: capabilities.survives_restart and faults.kill is not None,
+    ),
     Row(
         "C27",
         "close_is_final",
