@@ -498,7 +498,7 @@ class ReadsOneLate(Bent):
 
     async def read(self, destination, start, until):
         history = await self.inner.read(destination, start, until)
-        history._next = [each + 1 for each in history._next]
+        history._next = {index: offset + 1 for index, offset in history._next.items()}
         return history
 
 
@@ -511,8 +511,10 @@ class ReadsOn(Bent):
 
 class _MovingEnd(BentHistory):
     async def receive(self):
-        if self.inner._ends is not None:
-            self.inner._ends = [each.end for each in self.inner._log.partitions]
+        parts = self.inner.parts
+        for index, part in parts.items():
+            if part.end is not None:
+                parts[index] = part._replace(end=self.inner._log.partitions[index].end)
         return await self.inner.receive()
 
 
