@@ -31,6 +31,7 @@ def test_headers_kept_in_a_dict_are_noticed(new_bench):
         test_consuming.test_headers_key_and_bytes_reach_the_dead_letters_as_they_were(new_bench)
 
 
+@pytest.mark.faults
 def test_offsets_that_are_committed_apart_are_noticed(kafka):
     async def run():
         scene = Scene(kafka, test_transactions.SHORT)

@@ -18,7 +18,8 @@ from integration.kafka.transforming import NOTHING, Half, Scene, Whole, halving
 
 SHORT = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 1_000, "transaction.timeout.ms": 1_000}
 """What a dead process held is soon another's: its partitions, and the ends of streams that it left open."""
-SEAMS = [("in_handler", 25), ("before_commit", 2), ("produced", 2), ("all_but_committed", 1), ("committed", 2)]
+FEW = [("all_but_committed", 1), ("committed", 2)]
+EVERY = [("in_handler", 25), ("before_commit", 2), ("produced", 2), *FEW, ("all_but_committed", 3), ("after_commit", 2)]
 
 
 @asynccontextmanager
@@ -32,12 +33,13 @@ async def child(scene, **job):
         process.kill()
 
 
-def test_a_process_that_dies_at_any_seam_leaves_each_message_once(kafka):
+@pytest.mark.parametrize("seams", [FEW, pytest.param(EVERY, marks=pytest.mark.faults)], ids=["few", "every"])
+def test_a_process_that_dies_at_any_seam_leaves_each_message_once(kafka, seams):
     async def run():
         scene = Scene(kafka, SHORT)
         async with scene.open() as bus:
             await scene.publish(bus, 100)
-            for seam, nth in SEAMS:
+            for seam, nth in seams:
                 await scene.killed(seam=seam, nth=nth)
                 await scene.publish(bus, 100)
             async with child(scene):
@@ -47,7 +49,11 @@ def test_a_process_that_dies_at_any_seam_leaves_each_message_once(kafka):
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("client", [{}, {"group.protocol": "consumer"}], ids=["classic", "KIP-848"])
+@pytest.mark.parametrize(
+    "client",
+    [{}, pytest.param({"group.protocol": "consumer"}, marks=pytest.mark.faults)],
+    ids=["classic", "KIP-848"],
+)
 def test_members_that_come_and_go_leave_each_message_once(kafka, client):
     async def run():
         scene = Scene(kafka, client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -142,25 +143,21 @@ class Trouble:
     def __init__(self, broker, commit=None):
         self.broker = broker
         self.commit = commit
-        self.sources = []
 
     def find(self, settings):
         return MemoryTransport
 
     def make(self, settings):
         transport = MemoryTransport(settings, self.broker)
-        subscribe = transport.subscribe_transactional
-
-        async def subscribed(plan):
-            source = await subscribe(plan)
-            self.sources.append(source)
-            if self.commit is not None:
-                honest = source.commit
-                source.commit = lambda finished: self.commit(honest, finished)
-            return source
-
-        transport.subscribe_transactional = subscribed
+        for way in ("subscribe_transactional", "redriven_transactional"):
+            setattr(transport, way, partial(self._subscribed, getattr(transport, way)))
         return transport
+
+    async def _subscribed(self, subscribe, plan):
+        source = await subscribe(plan)
+        if self.commit is not None:
+            source.commit = partial(self.commit, source.commit)
+        return source
 
 
 async def ids_in(bus, stream="history"):
@@ -311,3 +308,32 @@ async def test_while_handlers_are_at_work_messages_are_committed_together(exact,
         await transports.broker.settled()
     assert sum(sizes) == 200
     assert len(sizes) <= 10
+
+
+async def test_what_is_redriven_is_committed_together_too(exact):
+    broken = True
+    sizes = []
+
+    async def commit(honest, finished):
+        sizes.append(sum(len(each.entries) for each in finished))
+        await honest(finished)
+
+    service = Service("stock", publishes=[Placed, Reserved])
+
+    @service.subscription("reserve").handles(Placed)
+    async def reserve(order: Placed, context: Context) -> None:
+        context.publish(Reserved(order_id=order.order_id))
+        if broken:
+            raise RuntimeError("not now")
+
+    transports = Trouble(MemoryBroker(), commit)
+    async with Bus(service, exact, transports=transports) as bus:
+        await bus.publish(Placed(order_id="7"))
+        await until(lambda: bus.counts["reserve"].dead.total() == 1)
+        assert await ids_in(bus) == []
+        broken = False
+        await until(lambda: len(transports.broker.dead_letters(bus.plans["reserve"])) == 1)
+        await bus.dead_letters().redrive()
+        await until(lambda: bus.counts["reserve"].handled == 1)
+        await until(lambda: sum(sizes) == 1)
+        assert await ids_in(bus) == ["7"]
