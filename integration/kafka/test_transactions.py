@@ -14,7 +14,7 @@ from busbridge import Context, Service
 from busbridge.errors import TransactionAborted
 from busbridge.transport import Entry, Finished
 from integration.kafka.bench import receive, until
-from integration.kafka.transforming import NOTHING, Half, Scene, Whole, halving
+from integration.kafka.transforming import HALVES, NOTHING, Half, Scene, Whole, halving
 
 SHORT = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 1_000, "transaction.timeout.ms": 1_000}
 """What a dead process held is soon another's: its partitions, and the ends of streams that it left open."""
@@ -89,6 +89,34 @@ def test_what_the_broker_refuses_is_a_dead_letter_and_all_beside_it_is_committed
                 await until(lambda: working.counts["halve"].handled == 14)
             assert sorted(await scene.halves(bus), key=int) == [str(number) for number in range(15) if number != 7]
             assert working.counts["halve"].dead == {"publish_refused": 1}
+
+    asyncio.run(run())
+
+
+def test_what_is_redriven_is_there_once(kafka):
+    async def run():
+        scene = Scene(kafka)
+        broken = True
+        service = Service(scene.run, publishes=[Half, Whole])
+
+        @service.subscription("halve").handles(Whole)
+        async def halve(whole: Whole, context: Context) -> None:
+            for half in HALVES:
+                context.publish(Half(key=whole.key, half=f"{whole.number}-{half}"))
+            if broken and whole.number < 3:
+                raise RuntimeError("not now")
+
+        async with scene.open() as bus:
+            await scene.publish(bus, 10)
+            async with scene.bus(service) as working:
+                await until(lambda: working.counts["halve"].handled == 7)
+                await until(lambda: working.counts["halve"].dead.total() == 3)
+                broken = False
+                sent = 0
+                while sent < 3:  # they are counted before they are committed
+                    sent += (await working.dead_letters().redrive()).count
+                await scene.complete(bus)
+            assert await scene.wrong(bus) == NOTHING
 
     asyncio.run(run())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -159,18 +158,6 @@ async def test_a_subscription_that_is_not_there_is_told(scene):
     async with scene.open() as bus:
         with pytest.raises(ConfigurationError, match=r"no subscription 'resreve'.*one of reserve"):
             await bus.dead_letters().groups(Which(subscription="resreve"))
-
-
-async def test_a_subscription_with_transactions_is_refused_before_anything_is_sent(scene):
-    """Nobody would take what is sent to it again."""
-    async with scene.open() as bus:
-        await dead(bus, 1)
-        letters = bus.dead_letters()
-        letters._plans = {name: replace(plan, exactly_once=True) for name, plan in letters._plans.items()}
-        with pytest.raises(ConfigurationError, match=r"stock\.reserve is `exactly_once`"):
-            await letters.redrive()
-        assert [group.count for group in await letters.groups()] == [1]
-        assert (await letters.discard()).count == 1
 
 
 async def test_no_more_a_second_than_the_rate(scene):

@@ -106,11 +106,9 @@ class DeadLetters:
         and the rest stays. Without a store nobody tells that a message was handled: then it waits all that time, and
         the canary has failed where one is dead again.
 
-        Raises ConfigurationError where a subscription that is meant is `exactly_once`; OutcomeUnknown where a broker
-        did not answer in time, StoreError: what was sent until then stands in the store's actions. One that the broker
-        refuses stays, and is listed.
+        Raises OutcomeUnknown where a broker did not answer in time, StoreError; what was sent until then stands in
+        the store's actions. One that the broker refuses stays, and is listed.
         """
-        self._refuse_transactions(which)
         async with self._book.noted("redrive", which, who) as action:
             canaries = self._book.canary(canary, wait, self._count_back) if canary else None
             act = Redriving(action, Pace(rate), limit, canaries, progress)
@@ -135,14 +133,6 @@ class DeadLetters:
                 async with self._open(plan) as place:
                     await act.through(plan, place, _Batches(place, plan, which))
             return action.done
-
-    def _refuse_transactions(self, which: Which) -> None:
-        """What is redriven comes by another way than the stream, which the transactions of a subscription leave out."""
-        for plan in self._meant(which):
-            if plan.exactly_once:
-                problem = f"{plan.service}.{plan.name} is `exactly_once`, and can't be sent anything again"
-                hint = "name another subscription; of this one, `export` the dead letters and publish them anew"
-                raise ConfigurationError([Fault(problem, hint=hint)])
 
     def _meant(self, which: Which) -> Iterator[SubscriptionPlan]:
         if which.subscription and which.subscription not in self._plans:
