@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from busbridge.errors import ClosedError, StoreContention, StoreError, StoreOutdated
+from busbridge.errors import ClosedError, HandlerError, StoreContention, StoreError, StoreOutdated
 from busbridge.store import SLOTS, InboxState
 from busbridge.store._migrations import upgrade
 from tests.store.helpers import (
@@ -63,6 +63,22 @@ class Transactions:
             assert await execute(store, "SELECT item FROM shelves") == []
             assert await execute(store, "SELECT * FROM busbridge_inbox") == []
             assert await pending(store) == []
+
+    @in_loop
+    async def test_a_statement_that_would_end_the_transaction_is_refused_and_savepoints_are_not(self, new_store):
+        async with opened(new_store()) as store:
+            await execute(store, "CREATE TABLE shelves (item TEXT)")
+            async with store.transaction() as transaction:
+                connection = transaction.connection
+                await connection.execute(text("SAVEPOINT mine"))
+                await connection.execute(text("INSERT INTO shelves VALUES ('gone')"))
+                for sql in ("ROLLBACK TO SAVEPOINT mine", "RELEASE mine"):
+                    await connection.execute(text(sql))
+                await connection.execute(text("INSERT INTO shelves VALUES ('book')"))
+                for sql in ("COMMIT", " /* a note */ rollback", "-- a note\nEND", "BEGIN"):
+                    with pytest.raises(HandlerError, match="is not yours to execute"):
+                        await connection.execute(text(sql))
+            assert await execute(store, "SELECT item FROM shelves") == [("book",)]
 
     @in_loop
     async def test_a_savepoint_as_first_statement_goes_with_the_transaction(self, new_store):

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.util import await_only
 
+from busbridge.store._endings import refuse_ending
 from busbridge.store._postgresql import INFO, WAITED
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class EagerPostgreSQL(PGDialect_asyncpg):
     def do_execute(
         self, cursor: DBAPICursor, statement: str, parameters: Any, context: ExecutionContext | None = None
     ) -> None:
+        refuse_ending(statement)
         begin = time.monotonic()
         try:
             cursor.execute(statement, parameters)

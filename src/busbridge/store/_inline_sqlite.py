@@ -19,13 +19,14 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
 from busbridge.errors import StoreError
+from busbridge.store._endings import refuse_ending
 from busbridge.store._to_the_end import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sqlalchemy import URL
-    from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection
+    from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection, DBAPICursor, ExecutionContext
     from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 T = TypeVar("T")
@@ -157,6 +158,16 @@ class InlineSQLite(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
         await_only(dbapi_connection.dbapi_connection.begin())  # type: ignore[union-attr]
+
+    def do_execute(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: Any,
+        context: ExecutionContext | None = None,  # noqa: ARG002 - SQLAlchemy's interface
+    ) -> None:
+        refuse_ending(statement)
+        cursor.execute(statement, parameters)
 
     def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
         sqlite3.Connection.close(dbapi_connection)  # type: ignore[arg-type]

@@ -141,7 +141,8 @@ class PostgreSQLStatements:
 
     async def now(self) -> float:
         if self._ahead is None:
-            self._ahead = await self._connection.fetchval(_NOW) - time.monotonic()
+            clock: float = await self._connection.fetchval(_NOW)
+            self._ahead = clock - time.monotonic()
         return time.monotonic() + self._ahead
 
     async def savepoint(self) -> None:
