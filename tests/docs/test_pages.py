@@ -14,6 +14,7 @@ import pytest
 import busbridge
 import busbridge.testing
 from busbridge.retry import PREFIX, REDRIVE, Reason, record_of
+from busbridge.retry._names import RUN
 from busbridge.routing import load
 from busbridge.testing.conformance import ROWS
 from busbridge.transport import Delivery, Position, Session
@@ -67,7 +68,7 @@ def test_the_record_of_a_dead_letter_is_as_page_and_catalog_say():
         }
     )
     plan = replace(next(iter(config.subscriptions())), version="1.4.2")
-    delivery = Delivery(Session(), b"", [(REDRIVE, "again")], None, Position(1, 2))
+    delivery = Delivery(Session(), b"", [(REDRIVE, "again"), (RUN, "again")], None, Position(1, 2))
     with pytest.raises(ZeroDivisionError) as raised:
         _ = 1 / 0
     written = {name for name, _ in record_of(Reason.FAILED, raised.value, delivery, plan, 3, handler="book")}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from busbridge import Bus, ClosedError, ConfigurationError, Contract, Retry, Service
+from busbridge import Bus, ClosedError, ConfigurationError, Contract, Reject, Retry, Service
 from busbridge.errors import ReplayPublished, ReplayTaken
 from busbridge.routing import load
 from busbridge.runtime import MemoryTransports
@@ -333,4 +333,27 @@ async def test_attempts_of_the_subscription_that_wait_are_not_made_by_a_run(tmp_
         async with bus.replay("award") as replay:
             await replay.finished()
         assert len(await bus._storing.store.timers(9)) == 1
+    assert shop.seen == [(1, None), (1, replay.id)]
+
+
+async def test_a_dead_letter_of_a_run_is_redriven_in_its_run(tmp_path):
+    """Or it would be taken for the message that was handled before, and its effect in the run be lost."""
+    shop, broken = Shop(tmp_path), asyncio.Event()
+
+    async def award(sold, context):
+        if broken.is_set():
+            raise Reject("not now")
+        shop.seen.append((sold.number, context.run))
+
+    shop.handles(award)
+    await shop.sell(1)
+    async with shop.bus(consume=True) as bus:
+        await shop.transports.brokers["log"].settled()
+        broken.set()
+        async with bus.replay("award") as replay:
+            await replay.finished()
+        broken.clear()
+        for _ in range(2):
+            await bus.dead_letters().redrive()
+            await shop.transports.brokers["log"].settled()
     assert shop.seen == [(1, None), (1, replay.id)]

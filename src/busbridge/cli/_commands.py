@@ -97,6 +97,13 @@ def upgrade_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     _stores.upgrade(targets, load(*config_files(files)))
 
 
+def store_timers(targets: Sequence[str], files: Sequence[Path]) -> None:
+    """Prints what waits in the stores."""
+    from busbridge.cli import _stores
+
+    _stores.timers(targets, load(*config_files(files)))
+
+
 def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says whether the stores fit; typer.Exit with 1 where one does not."""
     from busbridge.cli import _stores

@@ -112,6 +112,14 @@ def upgrade_store(targets: _Targets = None, config: _Files = None) -> None:
     _commands.upgrade_store(targets or (), config or ())
 
 
+@_store.command("timers")
+def store_timers(targets: _Targets = None, config: _Files = None) -> None:
+    """List what waits until it is due, by handler; of services given, what no handler of theirs takes any more."""
+    from busbridge.cli import _commands
+
+    _commands.store_timers(targets or (), config or ())
+
+
 @_store.command("check")
 def check_store(targets: _Targets = None, config: _Files = None) -> None:
     """Tell the version of the tables, and whether this version works with it. Changes nothing."""

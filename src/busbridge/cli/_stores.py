@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from busbridge.cli._services import find_services
 from busbridge.errors import StoreError, StoreOutdated
+from busbridge.runtime._strangers import strangers
 from busbridge.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from busbridge.routing import Config
+    from busbridge.runtime import Service
+    from busbridge.store import WaitingTimers
 
 
 def upgrade(targets: Sequence[str], config: Config) -> None:
@@ -38,6 +45,31 @@ async def _checked(store: Store) -> str:
     if not state.fits:
         raise StoreOutdated(store.database, state.found, state.wanted)
     return f"version {state.found}"
+
+
+def timers(targets: Sequence[str], config: Config) -> None:
+    """Prints what waits in the stores until it is due; of services that `targets` name also what nobody takes."""
+    table = Table("waits for", "timers", "next", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    services = {service.name: service for service in find_services(targets)}
+    for store in _stores(targets, config):
+        for row in asyncio.run(_waiting(store, services.get(store.service))):
+            table.add_row(*row)
+    Console().print(table if table.row_count else "nothing waits")
+
+
+async def _waiting(store: Store, service: Service[Any] | None) -> list[tuple[str, str, str, str]]:
+    try:
+        await store.open(upgrade=False)
+        waiting = await store.waiting_timers()
+    finally:
+        await store.close()
+    lost = set() if service is None else {each.place for each in strangers(waiting, service)}
+    return [(*_told_of(each), "no such handler" if each.place in lost else "") for each in waiting]
+
+
+def _told_of(each: WaitingTimers) -> tuple[str, str, str]:
+    due = datetime.fromtimestamp(each.earliest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return each.place, f"{each.waiting:,}", due
 
 
 def _each(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:

@@ -1,6 +1,6 @@
 """What happens to a message that could not be handled: the record that its dead letter carries, and its way back."""
 
-from busbridge.retry._again import position_in, redrive_of, redriven_headers
+from busbridge.retry._again import position_in, redrive_of, redriven_headers, run_of
 from busbridge.retry._dead_letter import DeadLetter, read_record
 from busbridge.retry._delay import delay, pause
 from busbridge.retry._later import put_off_headers
@@ -26,5 +26,6 @@ __all__ = [
     "record_of",
     "redrive_of",
     "redriven_headers",
+    "run_of",
     "words_of",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from busbridge.retry._names import OURS, POSITION, PREFIX, REDRIVE, REDRIVES
+from busbridge.retry._names import OURS, POSITION, PREFIX, REDRIVE, REDRIVES, RUN
 
 if TYPE_CHECKING:
     from busbridge.transport import Headers
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _BROKERS: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 """What a broker counts by: a message that kept it would be given up at once."""
 RECORDED_POSITION: Final = f"{PREFIX}position"
+_RECORDED: Final = ((RECORDED_POSITION, POSITION), (f"{PREFIX}run", RUN))
+"""What of a record a redriven message still tells, and how."""
 _ALIASES: Final = ("__connect.errors.", "kafka_dlt-")
 """The record once more, as other tools call it. Only after the record's own: the message may have come with such."""
 
@@ -32,13 +34,21 @@ def redriven_headers(headers: Headers, redrive: str) -> list[tuple[str, object]]
             kept.append((name, value))
     times = ours.get(REDRIVES, "")
     kept += [(REDRIVE, redrive), (REDRIVES, str(int(times) + 1) if times.isdecimal() else "1")]
-    return kept if (position := ours.get(RECORDED_POSITION)) is None else [*kept, (POSITION, position)]
+    return [*kept, *((name, ours[recorded]) for recorded, name in _RECORDED if recorded in ours)]
 
 
 def redrive_of(headers: Headers) -> str:
     """The id of the redrive that brought a message; empty if none did."""
     for name, value in headers:
         if name == REDRIVE:
+            return _text(value)
+    return ""
+
+
+def run_of(headers: Headers) -> str:
+    """The replay run that a redriven message is handled in; empty if none."""
+    for name, value in headers:
+        if name == RUN:
             return _text(value)
     return ""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from busbridge.envelope import new_id
-from busbridge.retry._names import FIRST_FAILED, POSITION, PREFIX, REDRIVE
+from busbridge.retry._names import FIRST_FAILED, POSITION, PREFIX, REDRIVE, RUN
 from busbridge.retry._told import LONGEST_STACK, LONGEST_WORDS, redacted, stack_of, words_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.transport import Delivery, Headers
 
-_TOLD: Final = frozenset({FIRST_FAILED, POSITION, REDRIVE})
+_TOLD: Final = frozenset({FIRST_FAILED, POSITION, REDRIVE, RUN})
 """Headers of a delivery that its record takes over."""
 
 
@@ -55,6 +55,7 @@ def record_of(
         ("first-time", _text(told.get(FIRST_FAILED)) or since or now),
         ("time", now),
         ("redrive", _text(told.get(REDRIVE))),
+        ("run", _text(told.get(RUN)) if plan.run is None else plan.run.id),
     ]
     return [(PREFIX + name, value) for name, value in pairs if value]
 

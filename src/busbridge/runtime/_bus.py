@@ -160,6 +160,8 @@ class Bus(Generic[R]):
         stack.push_async_callback(self._stop, config.stop_grace)
         for plan in config.services[self.service.name].subscriptions.values():
             self._workers[plan.name] = await works.subscribed(plan)
+        if self._storing is not None:
+            await self._storing.tell_strangers(self.service)
 
     async def _stop(self, grace: float) -> None:
         stopping = (each.stop(grace) for each in self._workers.values())

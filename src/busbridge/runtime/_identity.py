@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from busbridge.envelope import derived_id
 from busbridge.errors import InvalidMessage
+from busbridge.retry import run_of
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
@@ -39,7 +40,7 @@ class Identity(NamedTuple):
 
 def identity_of(event: Event, message: Contract, bound: Bound, plan: SubscriptionPlan) -> Identity:
     """Raises InvalidMessage where the field that identifies the message is empty."""
-    run = "" if plan.run is None else plan.run.id
+    run = (run_of(event.headers) if event.headers else "") if plan.run is None else plan.run.id
     return Identity(place_of(bound, plan), event.source, _id(event, message, bound.idempotency_key), run)
 
 

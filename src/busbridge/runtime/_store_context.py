@@ -41,6 +41,10 @@ class StoreContext(LiveContext[R]):
         self._later: list[Postponed] | None = None
 
     @property
+    def run(self) -> str | None:
+        return self._identity.run or None
+
+    @property
     def idempotency_key(self) -> str:
         return self._identity.key
 

@@ -20,6 +20,7 @@ from busbridge.runtime._outbox import Outbox
 from busbridge.runtime._pace import Pace
 from busbridge.runtime._pausing import Pausing
 from busbridge.runtime._postponed import Postponing
+from busbridge.runtime._strangers import strangers
 from busbridge.runtime._worker import Worker
 from busbridge.store import Store
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._observer import Observer
     from busbridge.runtime._publishing import Publishing
     from busbridge.runtime._sender import Sender
+    from busbridge.runtime._service import Service
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Source
 
@@ -160,6 +162,16 @@ class Storing:
         timers = TimerSource(self.store, plan, places, poll=poll, buried=self.relay.poke)
         self._waking.append(timers)
         return timers
+
+    async def tell_strangers(self, service: Service[Any]) -> None:
+        """Warns of attempts that wait for handlers that the code does not have. Raises StoreError."""
+        for each in strangers(await self.store.waiting_timers(), service):
+            _log.warning(
+                "attempts wait (%d) for handler %s, which the code does not have: they are made once a handler is "
+                "called so again (`name=`); `busbridge store timers` lists them",
+                each.waiting,
+                each.place,
+            )
 
     async def advance(self, seconds: float) -> None:
         """Has all that waits among the timers come `seconds` sooner: for tests. Raises StoreError."""
