@@ -578,6 +578,64 @@ class _Sleeping(BentHistory):
         self.inner.abandon()
 
 
+class BentDeadLetters:
+    """A place of dead letters whose methods are a saboteur's."""
+
+    def __init__(self, inner, **methods):
+        self.__dict__.update(methods, inner=inner)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+class RedrivesToEverybody(Bent):
+    """Sends dead letters again to where they came from."""
+
+    async def dead_letters(self, plan):
+        async def redrive(letters, seconds):
+            entries = [Entry(plan.destination, each.letter.body, each.headers, each.letter.key) for each in letters]
+            return await self.inner.publish(entries, seconds)
+
+        return BentDeadLetters(await self.inner.dead_letters(plan), redrive=redrive)
+
+
+class RedrivesTwice(Bent):
+    """Sends dead letters again, and once more."""
+
+    async def dead_letters(self, plan):
+        place = await self.inner.dead_letters(plan)
+
+        async def redrive(letters, seconds):
+            await place.redrive(letters, seconds)
+            return await place.redrive(letters, seconds)
+
+        return BentDeadLetters(place, redrive=redrive)
+
+
+class RemovesNoDeadLetter(Bent):
+    """Says that dead letters are removed."""
+
+    async def dead_letters(self, plan):
+        async def remove(_):
+            pass
+
+        return BentDeadLetters(await self.inner.dead_letters(plan), remove=remove)
+
+
+class TakesDeadLetters(Bent):
+    """Removes every dead letter that was looked at."""
+
+    async def dead_letters(self, plan):
+        place = await self.inner.dead_letters(plan)
+
+        async def receive():
+            found = await place.receive()
+            await place.remove(found)
+            return found
+
+        return BentDeadLetters(place, receive=receive)
+
+
 class Waiting(Bent):
     """Bends what puts messages off; a returned message may be put off again."""
 
@@ -751,5 +809,9 @@ SABOTEURS = {
     ForgetsWhatWaits: ["C26-waits_its_time-topic"],
     ForgetsTheAttemptsOfWhatWaits: ["C26-waits_its_time-stream"],
     ReturnsToEverybody: ["C26-waits_its_time-topic"],
+    RedrivesToEverybody: ["C37-redrive_reaches_one-topic", "C37-redrive_reaches_one-stream"],
+    RedrivesTwice: ["C37-redrive_reaches_one-ordered_queue"],
+    RemovesNoDeadLetter: ["C37-redrive_reaches_one-queue"],
+    TakesDeadLetters: ["C37-redrive_reaches_one-stream"],
 }
 """Each saboteur, and the cases that must notice it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from busbridge.testing.conformance._bench import Bench
     from busbridge.testing.conformance._checks import Verdict
     from busbridge.testing.conformance._worker import Treat
-    from busbridge.transport import Delaying
+    from busbridge.transport import Delaying, Redrivable
 
 _SHOWN: Final = 5
 
@@ -54,6 +54,15 @@ class Subscription:
         await self.worker(treat)
         client = await self._bench.client()
         for source in await cast("Delaying", client).returning(self.plan):
+            name = f"member-{next(self._names)}"
+            self.workers.append(Worker(name, _Shared(), source, self.ledger, treat, self._bench.rig.patience))
+
+    async def workers_with_redriven(self, treat: Treat) -> None:
+        """A new member, and what is redriven to it, where that does not come by its source."""
+        await self.worker(treat)
+        client = await self._bench.client()
+        source = await cast("Redrivable", client).redriven(self.plan)
+        if source is not None:
             name = f"member-{next(self._names)}"
             self.workers.append(Worker(name, _Shared(), source, self.ledger, treat, self._bench.rig.patience))
 

@@ -12,6 +12,7 @@ from busbridge.testing.conformance.rows import (
     _order,
     _publishing,
     _reading,
+    _redriving,
     _settling,
     _sharing,
     _transactions,
@@ -34,6 +35,7 @@ ROWS: Final = tuple(
             *_closing.ROWS,
             *_waiting.ROWS,
             *_transactions.ROWS,
+            *_redriving.ROWS,
         ),
         key=lambda row: row.id,
     )
