@@ -13,13 +13,15 @@ PAIRS = [
     pytest.param("rabbitmq", "sqlite", marks=pytest.mark.faults),
     pytest.param("kafka", "postgresql", marks=pytest.mark.faults),
 ]
+ONCE = {"retry": {"attempts": 1}, "pause": {"after": 0}}
+"""All that fails is dead at once, however much of it."""
 BAD = frozenset(f"{number:03}" for number in range(0, COUNT, 3))
 
 
 @pytest.mark.parametrize(("broker", "database"), PAIRS, indirect=["broker"])
 async def test_a_process_killed_between_a_dead_letter_and_its_settlement_loses_none(new_scene, database):
     """It comes again, its row says that it is dead, and a second dead letter does less harm than none."""
-    async with new_scene(database, retry={"attempts": 1}) as scene:
+    async with new_scene(database, **ONCE) as scene:
         orders = [f"{number:03}" for number in range(COUNT)]
         await scene.publish((Ordered(order_id=each, failures=99 * (each in BAD)) for each in orders), copies=False)
         await scene.killed_at("dead_letter_confirmed", 3)
@@ -31,7 +33,7 @@ async def test_a_process_killed_between_a_dead_letter_and_its_settlement_loses_n
 @pytest.mark.parametrize(("broker", "database"), PAIRS, indirect=["broker"])
 async def test_a_redrive_killed_between_sending_and_removing_and_repeated_leaves_every_effect_once(new_scene, database):
     """Ten are removed, ten are there twice, ten were not sent when it dies."""
-    async with new_scene(database, retry={"attempts": 1}) as scene:
+    async with new_scene(database, **ONCE) as scene:
         await scene.publish((Ordered(order_id=f"{each:03}", failures=99) for each in range(COUNT)), copies=False)
         await scene.until_dead(COUNT)
         await scene.redrive(killed_at=2)
