@@ -140,10 +140,11 @@ class PostgreSQLStatements:
         return self._info[WAITED]  # type: ignore[no-any-return]
 
     async def now(self) -> float:
-        if self._ahead is None:
+        ahead = self._ahead
+        if ahead is None:
             clock: float = await self._connection.fetchval(_NOW)
-            self._ahead = clock - time.monotonic()
-        return time.monotonic() + self._ahead
+            ahead = self._ahead = clock - time.monotonic()
+        return time.monotonic() + ahead
 
     async def savepoint(self) -> None:
         await self._connection.execute(
