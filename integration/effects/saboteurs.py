@@ -39,8 +39,8 @@ def inbox_committed_apart():
         unit._changed.clear()
         await honest_write(unit)
 
-    async def transact(effects, works):
-        result = await honest_transact(effects, works)
+    async def transact(effects, works, **options):
+        result = await honest_transact(effects, works, **options)
         rows = dict(apart)
         apart.clear()
         async with effects._store.transaction() as transaction:
