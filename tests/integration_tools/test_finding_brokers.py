@@ -133,13 +133,18 @@ def _up(*kinds: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "integration.brokers", "up", *kinds, "--set", "nothing"]
     return subprocess.run(
         command,
-        env={**os.environ, **environment},
+        env={**_environment(), **environment},
         cwd=_ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
     )
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without the brokers that whoever runs the tests has."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BUSBRIDGE_TEST_")}
 
 
 @pytest.mark.usefixtures("docker")
