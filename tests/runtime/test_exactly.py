@@ -6,15 +6,20 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from busbridge import Bus, Context, Contract, Service
 from busbridge.errors import AccessRefused, ConfigurationError, TransactionAborted
 from busbridge.memory import MemoryBroker, MemoryTransport
+from busbridge.routing import Topology, TransportSettings, load
 from busbridge.runtime import MemoryTransports
+from busbridge.runtime._counts import Counts
+from busbridge.runtime._exactly import Exactly
 from busbridge.runtime._startup import joined
 from busbridge.testing import harness
+from busbridge.transport import Entry
 from tests.runtime.conftest import Placed, Reserved
 
 
@@ -337,3 +342,29 @@ async def test_what_is_redriven_is_committed_together_too(exact):
         await until(lambda: bus.counts["reserve"].handled == 1)
         await until(lambda: sum(sizes) == 1)
         assert await ids_in(bus) == ["7"]
+
+
+async def test_nothing_behind_a_message_that_was_given_back_is_committed(exact):
+    """It comes again with what it was given back with, and would be published twice."""
+    broker, commits = MemoryBroker(), []
+
+    async def commit(honest, finished):
+        commits.append(len(finished))
+        await honest(finished)
+
+    (plan,) = load(exact, environ={}).subscriptions()
+    transport = Trouble(broker, commit).make(TransportSettings("log", "memory://"))
+    await transport.provision(Topology((plan.destination,), (plan,)))
+    await transport.publish([Entry(plan.destination, b"{}", [], "key") for _ in range(4)], 1)
+    nothing = SimpleNamespace(abandon=lambda *_: None, committed=lambda *_: None)
+    exactly = Exactly(await transport.subscribe_transactional(plan), plan, nothing, None)
+    handling = SimpleNamespace(counts=Counts())
+    exactly.start(handling)
+    first, second, third, fourth = await exactly.receive()
+    first.accept()
+    third.accept()
+    second.release()
+    fourth.accept()
+    assert await exactly.flush(5)
+    assert (commits, handling.counts.released) == ([1], 2)
+    await exactly.close()
