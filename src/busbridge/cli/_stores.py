@@ -63,7 +63,7 @@ async def _waiting(store: Store, service: Service[Any] | None) -> list[tuple[str
         waiting = await store.waiting_timers()
     finally:
         await store.close()
-    lost = set() if service is None else {each.place for each in strangers(waiting, service)}
+    lost: set[str] = set() if service is None else {each.place for each in strangers(waiting, service)}
     return [(*_told_of(each), "no such handler" if each.place in lost else "") for each in waiting]
 
 
