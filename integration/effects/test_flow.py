@@ -42,6 +42,7 @@ class Flow:
         self.shop, self.worker = f"shop-{run}", f"worker-{run}"
         self.booked: dict[str, set[str]] = {}
         self.attempts: Counter[str] = Counter()
+        """The highest attempt of each: a call may be repeated with a batch that is begun anew, an attempt is not."""
         self.config = {
             "transports": {"broker": {"url": broker.url}},
             "destinations": {
@@ -83,7 +84,7 @@ class Flow:
 
         @worker.subscription("work").handles(Ordered)
         async def work(order: Ordered, context: Context) -> None:
-            self.attempts[order.order_id] += 1
+            self.attempts[order.order_id] = max(self.attempts[order.order_id], context.delivery.attempt)
             await context.connection.execute(EFFECT, {"order_id": order.order_id})
             context.publish(Booked(order_id=order.order_id))
             if context.delivery.attempt <= order.failures:
