@@ -107,6 +107,7 @@ async def test_a_database_that_is_away_is_waited_for(place):
             await schedule(store, Message("m1", b"{}"))
             flaky.away = False
             await asyncio.wait_for(moved.wait(), 10)
+        assert (len(await waiting(store)), len(await in_outbox(store))) == (0, 1)
 
 
 async def test_several_processes_move_each_message_once(place):

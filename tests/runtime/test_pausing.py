@@ -154,3 +154,4 @@ async def test_after_0_it_never_pauses(config, tmp_path):
     async with shop.open() as bus:
         await publish(bus)
         await until(lambda: bus.counts["reserve"].dead.total() == MANY)
+        assert not bus.counts["reserve"].paused
