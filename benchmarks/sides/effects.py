@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from benchmarks.databases import count
 from benchmarks.orders import OrderBooked, OrderPlaced
@@ -15,9 +15,15 @@ from busbridge import Bus, Context, Service
 if TYPE_CHECKING:
     from benchmarks.job import Job, Tally
 
-_EFFECT = text(
-    "INSERT INTO effects (order_id, customer_id, total_cents) VALUES (:order_id, :customer_id, :total_cents)"
-)
+
+class _Base(DeclarativeBase): ...
+
+
+class _Effect(_Base):
+    __tablename__ = "effects"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str]
+    total_cents: Mapped[int]
 
 
 def _service(job: Job, tally: Tally) -> Service[None]:
@@ -25,8 +31,8 @@ def _service(job: Job, tally: Tally) -> Service[None]:
 
     @service.subscription("orders").handles(OrderPlaced)
     async def book(order: OrderPlaced, context: Context) -> None:
-        row = {"order_id": order.order_id, "customer_id": order.customer_id, "total_cents": order.total_cents}
-        await context.connection.execute(_EFFECT, row)
+        row = _Effect(order_id=order.order_id, customer_id=order.customer_id, total_cents=order.total_cents)
+        context.session.add(row)
         context.publish(OrderBooked(**vars(order)))
         await tally.handle(order)
 

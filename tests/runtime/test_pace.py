@@ -80,6 +80,15 @@ def test_lanes_that_share_a_line_take_some_each_before_one_takes_many():
     assert Pace(50).share(17) == 17, "a line of its own"
 
 
+def test_fast_handlers_are_shared_by_a_few_lanes_and_slow_ones_by_all(clocks):
+    """Else sixteen lanes would commit a few messages each where four could have many more in a transaction."""
+    pace = clocks.pace(50, lanes=16)
+    clocks.ran(pace, 50, BUDGET / 10)
+    assert [pace.share(waiting) for waiting in (1, 4, 40, 200, 500, 5000)] == [1, 1, 10, 50, 50, 50]
+    clocks.ran(pace, 10, 10 * BUDGET)
+    assert [pace.share(waiting) for waiting in (1, 40, 500)] == [1, 1, 1]
+
+
 def test_transactions_that_meet_others_become_shorter_and_longer_again(clocks):
     pace = clocks.pace(50)
     for _ in range(4):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from pathlib import Path
@@ -45,7 +46,16 @@ def run(targets: Sequence[str], files: Sequence[Path], *, memory: bool, relaying
     services = find_services(targets)
     config = _made_up(services) if memory and not files and not _DEFAULT.exists() else config_files(files)
     transports: Transports = MemoryTransports() if memory else InstalledTransports()
-    asyncio.run(serve(services, config, transports=transports, relay=relaying))
+    asyncio.run(serve(services, config, transports=transports, relay=relaying, opened=_spare_collector))
+
+
+def _spare_collector() -> None:
+    """What the process has made until now stays until its end: the garbage collector need not visit it for each batch.
+
+    With a store, and with it SQLAlchemy, that was a twelfth of the CPU time of a message.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def relay_alone(targets: Sequence[str], files: Sequence[Path]) -> None:

@@ -47,8 +47,9 @@ def decode(headers: Iterable[tuple[str, object]], body: bytes | None) -> Event:
 def _split(headers: Iterable[tuple[str, object]]) -> tuple[str | None, dict[str, str], OtherHeaders]:
     attributes: dict[str, str] = {}
     others: OtherHeaders = []
+    known = _KNOWN.get
     for name, value in headers:
-        attribute = _KNOWN.get(name) or _extension(name)
+        attribute = known(name) or _extension(name)
         if attribute is None:
             others.append((name, value))
         elif value is not None:

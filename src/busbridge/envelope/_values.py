@@ -38,8 +38,11 @@ def canonical(attribute: str, value: object) -> str:
 
 def check_attributes(attributes: dict[str, str]) -> None:
     """Raises InvalidEnvelope unless these are attributes of a CloudEvent 1.0."""
-    specversion = attributes.get("specversion")
-    missing = [name for name in REQUIRED if not attributes.get(name)]
+    get = attributes.get
+    specversion = get("specversion")
+    if specversion == SPECVERSION and get("id") and get("source") and get("type"):
+        return
+    missing = [name for name in REQUIRED if not get(name)]
     if not specversion:
         missing.insert(0, "specversion")
     if missing:

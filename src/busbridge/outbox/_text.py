@@ -12,35 +12,48 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from busbridge.transport import Headers
-
-_write: Final = json.JSONEncoder(separators=(",", ":")).encode
-"""Made once: for anything but its own defaults `json.dumps` makes an encoder in each call."""
 
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
 def headers_text(headers: Headers) -> str:
     """The text of headers: order and repeats are kept. Raises TypeError for a value that no transport brings."""
-    return _write([(name, value if type(value) is str else _typed(value)) for name, value in headers])
+    return _written([(name, value if type(value) is str else _typed(value)) for name, value in headers])
 
 
 def text_headers(text: str) -> list[tuple[str, object]]:
     """The headers that a text is of."""
-    return [(name, value if type(value) is str else _plain(value)) for name, value in json.loads(text)]
+    return [(name, value if type(value) is str else _plain(value)) for name, value in _read(text)]
 
 
 def key_text(key: str | bytes | None) -> str | None:
     """The text of a key: some databases take neither bytes nor NUL for text."""
-    return None if key is None else _write(_typed(key))
+    return None if key is None else _written(_typed(key))
 
 
 def text_key(text: str | None) -> str | bytes | None:
     """The key that a text is of."""
-    return None if text is None else cast("str | bytes", _plain(json.loads(text)))
+    return None if text is None else cast("str | bytes", _plain(_read(text)))
+
+
+def _written(value: object) -> str:
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # half of a surrogate pair, which UTF-8 has no bytes for
+        return json.dumps(value, separators=(",", ":"))
+
+
+def _read(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:  # the same
+        return json.loads(text)
 
 
 def _typed(value: Any) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._dispatch import Bound
     from busbridge.runtime._prepared import Prepared
     from busbridge.runtime._publishing import Publishing
+    from busbridge.runtime._shared_session import SharedSession
     from busbridge.runtime._work import Work
     from busbridge.store import Store, Transaction
     from busbridge.telemetry.tracing import Tracing
@@ -69,17 +70,17 @@ class Attempts:
         self._tracing = tracing
         self._counts = counts
 
-    async def make(self, work: Work, ended: int, transaction: Transaction, *, bare: bool) -> Attempted:
+    async def make(self, work: Work, ended: int, transaction: Transaction, shared: SharedSession | None) -> Attempted:
         """Calls the handler until it succeeds or no attempt follows at once; `ended` are the attempts before.
 
-        `bare`: without savepoints, so that nothing follows on a failure but Undone; the next call goes on from there.
+        `shared`: without savepoints, so that nothing follows on a failure but Undone; the next call goes on from there.
         Raises Discarded where the message needs no handling, StoreError where the transaction can only be left,
         CancelledError at a stop, and what ends the process.
         """
         first: Failure | None = None
         while True:
             ended = max(ended + 1, work.ended)
-            outgoing, failure = await self._one(work, ended, transaction, bare=bare)
+            outgoing, failure = await self._one(work, ended, transaction, shared)
             failure = since_first(first, failure)
             first = failure
             if failure is None or failure.final or failure.after or ended >= self._plan.retry.immediate:
@@ -96,7 +97,7 @@ class Attempts:
             )
 
     async def _one(
-        self, work: Work, attempt: int, transaction: Transaction, *, bare: bool
+        self, work: Work, attempt: int, transaction: Transaction, shared: SharedSession | None
     ) -> tuple[Sequence[Prepared], Failure | None]:
         failed, work.failed = work.failed, None
         if failed is not None:
@@ -105,9 +106,9 @@ class Attempts:
         failed = _asked(work.bound, message)
         if failed is not None:
             return (), failed
-        if not bare:
+        if shared is None:
             await transaction.savepoint()
-        context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction)
+        context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction, shared)
         try:
             await self._call(work, message, context)
             await context.keep()
@@ -116,19 +117,34 @@ class Attempts:
             failure = failure_of(error, work.bound)
             try:
                 await self._forget(error, context)
-                if not bare:
+                if shared is None:
                     await transaction.rollback_to()
             except StoreError as lost:
                 self._check_cut_off(work, failure, attempt, lost)
                 raise
-            if bare:
-                work.failed, work.ended = failure, attempt
+            if shared is not None:
+                if not shared.refused:  # else it has met what was left by another one
+                    work.failed, work.ended = failure, attempt
                 raise Undone from error
             return (), failure
         finally:
             context.ended = True
-        await (transaction.ensure_open() if bare else transaction.release())
+        await self._end(transaction, shared)
         return context.outgoing, None
+
+    @staticmethod
+    async def _end(transaction: Transaction, shared: SharedSession | None) -> None:
+        """Keeps what the handler did. Raises Undone where it has gone on after a flush that lost the transaction."""
+        if shared is None:
+            await transaction.release()
+        elif shared.lost:
+            raise Undone
+        else:
+            await transaction.ensure_open()
+
+    def told(self, error: BaseException) -> StoreError | None:
+        """What the store makes of an exception out of a handler's statements."""
+        return self._store.told(error)
 
     def _check_cut_off(self, work: Work, failure: Failure, attempt: int, lost: StoreError) -> None:
         """Raises StoreContention where the limit of an attempt has cut off a statement: that ends its connection.

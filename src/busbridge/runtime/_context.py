@@ -273,7 +273,7 @@ class LiveContext(Context[R]):
             correlation_id=self.correlation_id,
             causation_id=self.message_id,
             headers=headers,
-            cause=self._delivery.headers,
+            cause=self.event.headers,
         )
         self.outgoing.append(prepared if later is None else later(prepared))
         return prepared.id

@@ -28,6 +28,7 @@ from busbridge.runtime._caution import Caution
 from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._lanes import not_at_work
 from busbridge.runtime._pace import Stint
+from busbridge.runtime._shared_session import SharedSession
 from busbridge.runtime._unit import Unit
 from busbridge.runtime._work import Ended, Fate, Work
 
@@ -262,9 +263,8 @@ class Effects:
             async with self._store.transaction() as transaction:
                 rows = await transaction.inbox(work.key for work in works)
                 parked = await self._parked(transaction, works)
-                unit = Unit(
-                    transaction, rows, self._plan, self._attempts, self._between, self._aside, parked, bare=bare
-                )
+                shared = SharedSession(transaction.connection) if bare else None
+                unit = Unit(transaction, rows, self._plan, self._attempts, self._between, self._aside, parked, shared)
                 reached("in_transaction")
                 rest = await self._fill(unit, works)
                 await unit.write()

@@ -9,7 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from busbridge.errors import HandlerError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sqlalchemy.ext.asyncio import AsyncTransaction
+    from sqlalchemy.orm.session import JoinTransactionMode
+    from sqlalchemy.pool import PoolProxiedConnection
 
 _REMEDY: Final = (
     "the transaction is committed when the handler has returned, or its block has ended, and rolled back when that "
@@ -21,8 +25,15 @@ _REMEDY: Final = (
 class JoinedConnection(AsyncConnection):
     """The connection of a transaction that somebody else ends."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, before_raw: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`before_raw` is awaited before the driver's own connection is given out."""
         super().__init__(connection.engine, connection.sync_connection)
+        self._before_raw = before_raw
+
+    async def get_raw_connection(self) -> PoolProxiedConnection:
+        if self._before_raw is not None:
+            await self._before_raw()
+        return await super().get_raw_connection()
 
     async def commit(self) -> NoReturn:
         raise _refusal("connection.commit")
@@ -47,8 +58,9 @@ class JoinedConnection(AsyncConnection):
 class JoinedSession(AsyncSession):
     """A session on such a connection, in a savepoint of its own: a flush that fails undoes what it did and no more."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        super().__init__(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+    def __init__(self, connection: AsyncConnection, *, mode: JoinTransactionMode = "create_savepoint") -> None:
+        """`mode` as SQLAlchemy's `Session` has it."""
+        super().__init__(connection, join_transaction_mode=mode, expire_on_commit=False)
 
     async def commit(self) -> NoReturn:
         raise _refusal("session.commit")

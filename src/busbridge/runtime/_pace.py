@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 0.05
 """Seconds of handling after which a transaction is committed, where all others wait for it (T13)."""
+_FEW: Final = 4
+"""Lanes that are enough for what they could all do within the budget: more would only make smaller transactions."""
 _LONGEST: Final = 1.0
 """The same where only those wait who want the rows that it has changed, and lanes beside it slow it down."""
 
@@ -22,7 +24,7 @@ class Pace:
     ask it, has less to do with larger transactions. Nor is it a handler's own time.
     """
 
-    __slots__ = ("_lanes", "_most", "clock", "limit", "longest")
+    __slots__ = ("_lanes", "_most", "_tried", "clock", "limit", "longest")
 
     def __init__(
         self,
@@ -40,10 +42,15 @@ class Pace:
         self.clock: Final = clock
         self._most = most
         self._lanes = lanes
+        self._tried = False
 
     def share(self, waiting: int) -> int:
-        """Messages to take of `waiting`, which is not zero: some for each lane, before any lane gets many."""
-        return min(self.limit, -(-waiting // self._lanes))
+        """Messages to take of `waiting`, which is not zero: some for each lane, before any lane gets many.
+
+        Where handlers are known to be fast a few lanes share them, so that each has many for its transaction.
+        """
+        wanted = max(_FEW, -(-waiting // self.limit)) if self._tried else self._lanes
+        return min(self.limit, -(-waiting // min(self._lanes, wanted)))
 
     def met(self) -> None:
         """A transaction met another one: shorter ones meet less often."""
@@ -51,6 +58,7 @@ class Pace:
 
     def ran(self, count: int, seconds: float) -> None:
         """`count` messages took their handlers `seconds` of their own."""
+        self._tried = True
         if seconds > BUDGET:
             self.limit = max(1, int(count * BUDGET / seconds))
         elif seconds < BUDGET / 2:

@@ -14,7 +14,7 @@ from busbridge.runtime._startup import joined
 from busbridge.runtime._transports import InstalledTransports
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from busbridge.routing import Config, Source
     from busbridge.runtime._service import Service
@@ -32,10 +32,11 @@ async def serve(
     transports: Transports | None = None,
     stop: asyncio.Event | None = None,
     relay: bool = True,
+    opened: Callable[[], None] | None = None,
 ) -> None:
     """Opens a bus for each service and serves until `stop` is set, or SIGTERM or SIGINT where none is given.
 
-    `relay=False` leaves the outboxes to `busbridge relay`.
+    `relay=False` leaves the outboxes to `busbridge relay`. `opened` is called once, when all of them are open.
 
     Raises ConfigurationError with every fault of `config`, as `Bus` takes it, and of all services, before any opens.
     Stops all of them together, gracefully: takes nothing more, finishes what is in flight within the configured grace,
@@ -44,7 +45,7 @@ async def serve(
     """
     transports = transports or InstalledTransports()
     loaded = joined(services, config, transports)
-    await _live([Bus(each, loaded, relay=relay, transports=transports) for each in services], stop)
+    await _live([Bus(each, loaded, relay=relay, transports=transports) for each in services], stop, opened)
 
 
 async def relay(
@@ -75,10 +76,12 @@ def _no_store(service: str, config: Config) -> Fault:
     return Fault(problem, config.locate(("services", service)), f"add services.{service}.store")
 
 
-async def _live(buses: Sequence[Bus[Any]], stop: asyncio.Event | None) -> None:
+async def _live(
+    buses: Sequence[Bus[Any]], stop: asyncio.Event | None, opened: Callable[[], None] | None = None
+) -> None:
     with ExitStack() as stack:
         stopped = stop or stack.enter_context(StopSignals()).stopped
-        lives = _Lives(buses)
+        lives = _Lives(buses, opened)
         try:
             await lives.until(stopped)
         finally:
@@ -90,7 +93,8 @@ async def _live(buses: Sequence[Bus[Any]], stop: asyncio.Event | None) -> None:
 class _Lives:
     """Buses, each from opening to leaving in one task of its own: the cancel scopes of a lifespan need that."""
 
-    def __init__(self, buses: Sequence[Bus[Any]]) -> None:
+    def __init__(self, buses: Sequence[Bus[Any]], opened: Callable[[], None] | None) -> None:
+        self._all_open = opened
         self._ending = asyncio.Event()
         self._opened: list[Bus[Any]] = []
         self._tasks = {bus: asyncio.create_task(self._live(bus)) for bus in buses}
@@ -99,6 +103,8 @@ class _Lives:
         async with bus:
             self._opened.append(bus)
             if len(self._opened) == len(self._tasks):
+                if self._all_open is not None:
+                    self._all_open()
                 _log.info("serving: %s", ", ".join(each.service.name for each in self._tasks))
             await _either(bus.serve(), self._ending.wait())
 

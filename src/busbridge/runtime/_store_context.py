@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.runtime._context import Surroundings
     from busbridge.runtime._prepared import Prepared
+    from busbridge.runtime._shared_session import SharedSession
     from busbridge.runtime._work import Work
     from busbridge.store import Transaction
 
@@ -27,15 +28,23 @@ if TYPE_CHECKING:
 class StoreContext(LiveContext[R]):
     """Gives the handler its part of the transaction when it first asks for it."""
 
-    __slots__ = ("_connection", "_identity", "_later", "_session", "_transaction")
+    __slots__ = ("_connection", "_identity", "_later", "_session", "_shared", "_transaction")
 
     def __init__(
-        self, surroundings: Surroundings, work: Work, message: Contract, attempt: int, transaction: Transaction
+        self,
+        surroundings: Surroundings,
+        work: Work,
+        message: Contract,
+        attempt: int,
+        transaction: Transaction,
+        shared: SharedSession | None,
     ) -> None:
+        """`shared`: with the other handlers of the transaction; None: this one has a savepoint of its own."""
         super().__init__(surroundings, work.delivery, message, attempt, work.bound)
         self._event = work.event
         self._identity = work.identity
         self._transaction = transaction
+        self._shared = shared
         self._connection: JoinedConnection | None = None
         self._session: JoinedSession | None = None
         self._later: list[Postponed] | None = None
@@ -52,14 +61,16 @@ class StoreContext(LiveContext[R]):
     def connection(self) -> AsyncConnection:
         self._check_running()
         if self._connection is None:
-            self._connection = JoinedConnection(self._transaction.connection)
+            shared = self._shared
+            self._connection = JoinedConnection(self._transaction.connection) if shared is None else shared.connection
         return self._connection
 
     @property
     def session(self) -> AsyncSession:
         self._check_running()
         if self._session is None:
-            self._session = JoinedSession(self._transaction.connection)
+            shared = self._shared
+            self._session = JoinedSession(self._transaction.connection) if shared is None else shared.session
         return self._session
 
     def _postponing(self, delay: timedelta | float | None, at: datetime | None) -> Callable[[Prepared], Prepared]:
@@ -82,7 +93,7 @@ class StoreContext(LiveContext[R]):
     async def keep(self) -> None:
         """The handler has returned: what its session holds is written, and what it publishes later."""
         if self._session is not None:
-            await self._session.keep()
+            await (self._session.keep() if self._shared is None else self._shared.leave())
         if self._later is not None:
             now = await self._transaction.now()
             service = self._surroundings.plan.service
@@ -90,5 +101,5 @@ class StoreContext(LiveContext[R]):
 
     async def drop(self) -> None:
         """The handler has failed: what its session holds is forgotten."""
-        if self._session is not None:
+        if self._session is not None and self._shared is None:
             await self._session.drop()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from busbridge.errors import BusbridgeError
+from sqlalchemy.exc import SQLAlchemyError
+
+from busbridge.errors import BusbridgeError, StoreContention, StoreUnavailable
 from busbridge.outbox import (
     Action,
     decide,
@@ -19,6 +21,7 @@ from busbridge.outbox import (
 )
 from busbridge.retry import Reason, pause
 from busbridge.routing import LONGEST_BLOCK, OnFailure
+from busbridge.runtime._attempts import Undone
 from busbridge.runtime._dispatch import Discarded
 from busbridge.runtime._failure import Failure, told
 from busbridge.runtime._work import Ended, Fate
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._aside import Aside
     from busbridge.runtime._attempts import Attempts
+    from busbridge.runtime._shared_session import SharedSession
     from busbridge.runtime._work import Work
     from busbridge.store import InboxKey, OutboxRow, ParkedRow, TimerRow, Transaction
     from busbridge.transport import Delivery
@@ -55,12 +59,11 @@ class Unit:
         between: Between,
         aside: Aside,
         parked: Collection[str],
-        *,
-        bare: bool = False,
+        shared: SharedSession | None = None,
     ) -> None:
         """`aside`, `parked`: keys that wait, here and in the store.
 
-        `bare`: no handler is called in a savepoint; one that fails raises Undone.
+        `shared`: no handler is called in a savepoint; one that fails raises Undone.
         """
         self.ended: list[Ended] = []
         self.behind: list[Delivery] = []
@@ -74,7 +77,7 @@ class Unit:
         self._plan = plan
         self._attempts = attempts
         self._between = between
-        self._bare = bare
+        self._shared = shared
         self._waiting = aside
         self._aside = set(aside.keys)
         self._parked: set[str | None] = set(parked)
@@ -112,7 +115,11 @@ class Unit:
         self.ended.append(Ended(work.delivery, Fate.RELEASED))
 
     async def write(self) -> None:
-        """Inbox, outbox, timers and what is parked, each set-based."""
+        """What handlers have left in their session; then inbox, outbox, timers and what is parked, each set-based.
+
+        Raises Undone where the database refuses something of theirs.
+        """
+        await self._write_left()
         await self._transaction.put_inbox(self._changed.values())
         await self._transaction.put_outbox(self._outbox)
         await self._transaction.put_parked(self._lined_up)
@@ -123,6 +130,16 @@ class Unit:
         await self._transaction.put_timers(self._timers)
         await self._transaction.drop_timers(self._past)
 
+    async def _write_left(self) -> None:
+        if self._shared is None:
+            return
+        try:
+            await self._shared.write()
+            await self._shared.close()
+        except SQLAlchemyError as error:
+            ours = self._attempts.told(error)
+            raise ours if isinstance(ours, StoreContention | StoreUnavailable) else Undone from error
+
     def _decision(self, work: Work) -> Decision:
         row = self._rows.get(work.key)
         if work.counted is not None and row is not None and row.state is InboxState.RUNNING:
@@ -131,7 +148,7 @@ class Unit:
 
     async def _handle(self, work: Work, decision: Decision) -> None:
         try:
-            made = await self._attempts.make(work, decision.ended, self._transaction, bare=self._bare)
+            made = await self._attempts.make(work, decision.ended, self._transaction, self._shared)
         except Discarded as found:
             self._know(work, InboxState.HANDLED, decision.ended, decision.crashes)
             self._end(work, Ended(work.delivery, Fate.DISCARDED, rule=found.rule))

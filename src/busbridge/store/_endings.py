@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from busbridge.errors import HandlerError
@@ -16,8 +17,12 @@ _ENDS: Final = re.compile(
 """Savepoints are the user's: SAVEPOINT, RELEASE and ROLLBACK TO."""
 
 
+@lru_cache(maxsize=512)
 def refuse_ending(statement: str) -> None:
-    """Raises HandlerError for a statement that begins or ends a transaction."""
+    """Raises HandlerError for a statement that begins or ends a transaction.
+
+    Those that do not are remembered: the same few are executed for each message.
+    """
     if found := _ENDS.match(statement):
         raise HandlerError(
             f"{found[1].upper()} is not yours to execute here: the transaction is committed when the handler has"

@@ -160,8 +160,12 @@ class PostgreSQLStatements:
         await self._connection.execute("ROLLBACK TO busbridge")
         self._healthy()
 
+    @property
+    def sound(self) -> bool:
+        return not self._info.get(FAILED)
+
     async def ensure_open(self) -> None:
-        if self._info.get(FAILED):  # the server takes COMMIT of a failed transaction for ROLLBACK, and says nothing
+        if not self.sound:  # the server takes COMMIT of a failed transaction for ROLLBACK, and says nothing
             await self._connection.execute("SELECT 1")
             self._healthy()
 

@@ -59,6 +59,11 @@ class Statements(Protocol):
 
     async def rollback_to(self) -> None: ...
 
+    @property
+    def sound(self) -> bool:
+        """Whether nothing speaks against COMMIT; else `ensure_open` finds out."""
+        ...
+
     async def ensure_open(self) -> None:
         """Raises if the transaction has been undone already, so that COMMIT would do nothing and not say so."""
         ...

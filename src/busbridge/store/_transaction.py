@@ -38,7 +38,8 @@ class Transaction:
 
     async def ensure_open(self) -> None:
         """StoreError where a statement has failed that nothing can be committed after, and was not rolled back."""
-        await self._guard.run(self.statements.ensure_open())
+        if not self.statements.sound:
+            await self._guard.run(self.statements.ensure_open())
 
     async def savepoint(self) -> None:
         """Marks where `rollback_to` goes back to."""
