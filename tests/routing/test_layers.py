@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,18 @@ def test_an_empty_key_of_a_later_layer_takes_a_value_away(tmp_path: Path) -> Non
     base = write(tmp_path, "base.yaml", BASE)
     over = write(tmp_path, "over.yaml", "destinations: {order-log: {ttl: }}")
     assert load(base, over, environ={}).destinations["order-log"].ttl is None
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "{}"])
+def test_a_section_that_a_later_layer_leaves_empty_stays(tmp_path: Path, nothing: str) -> None:
+    base = write(tmp_path, "base.yaml", BASE)
+    over = write(
+        tmp_path, "over.yaml", f"destinations:\n  order-log: {nothing}\n  new: {{kind: queue, transport: rabbitmq}}"
+    )
+    config = load(base, over, environ={})
+    assert config.destinations["order-log"].ttl == timedelta(hours=1)
+    assert load(base, write(tmp_path, "top.yaml", f"destinations: {nothing}"), environ={}).destinations
+    assert "new" in config.destinations
 
 
 def test_a_fault_names_the_layer_it_is_in(tmp_path: Path) -> None:

@@ -38,6 +38,19 @@ def test_a_store_has_a_week_batches_of_fifty_and_upgrades_itself_where_it_is_a_f
     assert SECRET not in f"{store!r} {store}"
 
 
+@pytest.mark.parametrize(("keys", "limit"), [({}, 100_000), ({"outbox_limit": "0"}, 0), ({"outbox_limit": "7"}, 7)])
+def test_the_outbox_has_a_limit_unless_there_is_to_be_none(keys: dict[str, str], limit: int) -> None:
+    store = load(with_store(SQLITE | keys), environ={}).services["stock"].store
+    assert store is not None
+    assert store.outbox_limit == limit
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "1.5", "1000000001"])
+def test_a_limit_of_the_outbox_that_is_none_is_a_fault(value: str) -> None:
+    (problem,) = told(with_store({**SQLITE, "outbox_limit": value}))
+    assert problem.startswith("services.stock.store.outbox_limit: ")
+
+
 def test_a_service_without_a_store_has_none() -> None:
     assert load(with_store(), environ={}).services["stock"].store is None
 

@@ -356,6 +356,15 @@ class Outboxes:
             assert found.oldest == pytest.approx(60, abs=20)
 
     @in_loop
+    async def test_a_backlog_is_counted_up_to_a_number_without_what_is_parked_or_anothers(self, new_store):
+        async with opened(new_store(), new_store("billing")) as (store, other):
+            assert await store.backlog(9) == 0
+            await put(store, *(message(str(number), key=None) for number in range(5)))
+            await put(other, message("9"))
+            await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+            assert [await store.backlog(most) for most in (3, 4, 5)] == [3, 4, 4]
+
+    @in_loop
     async def test_services_share_a_database_and_see_their_own_rows(self, new_store):
         async with opened(new_store(), new_store("billing")) as (store, other):
             await put(store, message("1"))

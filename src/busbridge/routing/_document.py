@@ -55,8 +55,10 @@ def _merged(base: dict[str, Node], over: dict[str, Node]) -> dict[str, Node]:
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        result[key] = _merged(cast("dict[str, Node]", old), cast("dict[str, Node]", value)) if both else value
+        if isinstance(old, dict) and (value is None or isinstance(value, dict)):
+            result[key] = _merged(old, value or {})  # with nothing below it is a mapping without keys
+        else:
+            result[key] = value
     return result
 
 

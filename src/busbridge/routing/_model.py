@@ -390,6 +390,15 @@ class StoreSection(Section):
             " waits until another has ended. SQLite has one. Default: 20.",
         ),
     ] = 20
+    outbox_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000_000,
+            description="Messages that wait in the outbox, at most: while there are more the service's subscriptions"
+            " take nothing, until 80% of it are left. 0: no limit. Default: 100000.",
+        ),
+    ] = 100_000
 
 
 class ServiceSection(Section):

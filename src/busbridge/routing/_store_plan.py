@@ -26,3 +26,5 @@ class StorePlan:
     """Messages handled in one transaction, at most."""
     connections: int
     """Connections to PostgreSQL that are open, at most."""
+    outbox_limit: int
+    """Messages that wait in the outbox while subscriptions take new ones, at most; 0: any number."""

@@ -32,7 +32,8 @@ def store_plan(path: KeyPath, section: StoreSection, problems: Problems) -> Stor
         problems.unread.add(url)
         return None
     upgrade = shown.startswith("sqlite:") if section.upgrade is None else section.upgrade
-    return StorePlan(section.url, shown, window.total_seconds(), upgrade, section.batch, section.connections)
+    seconds, limit = window.total_seconds(), section.outbox_limit
+    return StorePlan(section.url, shown, seconds, upgrade, section.batch, section.connections, limit)
 
 
 def check_window(path: KeyPath, plan: StorePlan, subscriptions: Iterable[SubscriptionPlan], problems: Problems) -> None:

@@ -16,6 +16,7 @@ class Counts:
         "discarded",
         "duplicate",
         "handled",
+        "outbox_full",
         "parked",
         "paused",
         "released",
@@ -27,6 +28,8 @@ class Counts:
         self.handled = 0
         self.paused = False
         """Whether it pauses now, since all its handlers fail: one message is tried now and then."""
+        self.outbox_full = False
+        """Whether it takes nothing now, since more waits in the outbox of its service than may."""
         self.repeated = 0
         """Attempts after the first."""
         self.duplicate = 0
@@ -46,5 +49,5 @@ class Counts:
 
     def __repr__(self) -> str:
         discarded, dead = self.discarded.total(), self.dead.total()
-        state = " paused" if self.paused else ""
+        state = " paused" * self.paused + " outbox-full" * self.outbox_full
         return f"<Counts{state} handled={self.handled} repeated={self.repeated} discarded={discarded} dead={dead}>"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from busbridge.runtime._endings import Endings
     from busbridge.runtime._intake import Intake
     from busbridge.runtime._lanes import Wait
+    from busbridge.runtime._outbox_gate import Entrance, OutboxGate
     from busbridge.runtime._pace import Pace
     from busbridge.runtime._pausing import Pausing
     from busbridge.runtime._unit import Between
@@ -82,6 +83,8 @@ class Effects:
         timers: TimerSource | None,
         pace: Pace,
         pausing: Pausing,
+        gate: OutboxGate,
+        entrance: Entrance,
         *,
         between: Between = random.uniform,
     ) -> None:
@@ -89,6 +92,8 @@ class Effects:
         self.counts = endings.counts
         self.pace = pace
         self._pausing = pausing
+        self._gate = gate
+        self._entrance = entrance
         self._failures = pausing.at_once
         self._store = store
         self._plan = plan
@@ -115,6 +120,8 @@ class Effects:
         reached("received")
         held = dict.fromkeys(deliveries)
         try:
+            if self._entrance.closed:
+                await self._admit(held)
             rest = self._aside.wait(await self._handle(held), held, self.wait)
         except BaseException as error:
             self._aside.forget(held)
@@ -122,6 +129,15 @@ class Effects:
                 self.release(each, error)
             raise
         return await self._rested(rest) if self._pausing.paused else rest
+
+    async def _admit(self, held: dict[Delivery, None]) -> None:
+        """Waits until the outbox has room. What may not begin any more is given back meanwhile."""
+        while held and self._entrance.closed:
+            for each in self._entrance.refused(held):
+                del held[each]
+                self.release(each)
+            if held:
+                await self._entrance.turned()
 
     async def _rested(self, waiting: list[Delivery]) -> list[Delivery]:
         """What waits, once this lane may try one of it; nothing, where it is told to stop."""
@@ -252,6 +268,7 @@ class Effects:
         self._aside.line_up(unit.behind)
         if unit.publishes:
             self._relay.poke()
+            self._gate.filled(unit.publishes)
         if self._timers is not None:
             for seconds in unit.delays:
                 self._timers.expect(seconds)

@@ -39,4 +39,4 @@ async def exactly_once(
         each.start(handling)
     lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
     handling.wait = lanes.wait
-    return Worker(plan, committing, lanes, handling.counts, handling.pausing)
+    return Worker(plan, committing, lanes, handling.counts, [handling.pausing])

@@ -73,6 +73,10 @@ class Publishing:
         self._observer = observer
         self._exits = {each: _exit(each, service, config, senders, prefixes) for each in contracts}
 
+    def reaches(self, destination: Destination) -> bool:
+        """Whether a route of what the service publishes leads there."""
+        return any(target.destination == destination for each in self._exits.values() for target in each.targets)
+
     def prepare(
         self,
         message: Contract,

@@ -17,6 +17,7 @@ from busbridge.runtime._endings import Endings
 from busbridge.runtime._intake import Intake
 from busbridge.runtime._lanes import Lanes, Together
 from busbridge.runtime._outbox import Outbox
+from busbridge.runtime._outbox_gate import Entrance, OutboxGate
 from busbridge.runtime._pace import Pace
 from busbridge.runtime._pausing import Pausing
 from busbridge.runtime._postponed import Postponing
@@ -60,7 +61,9 @@ class Storing:
         self.watched: list[Callable[[], Coroutine[Any, Any, None]]] = []
         """What to wait for in order to hear that something of it can't go on."""
         self._plan = plan
+        self._gate = OutboxGate(store, plan.outbox_limit)
         self._relay: Relay | None = None
+        self._relaying = False
         self._outbox: Outbox | None = None
         self._releasing: Releasing | None = None
         self._waking: list[TimerSource] = []
@@ -104,10 +107,13 @@ class Storing:
         self._releasing = self._made_releasing(publishing, observer)
         if relaying is not None:
             self._start_relaying(stack, self._relay, self._releasing)
+        self.watched.append(self._gate.failed)
+        stack.push_async_callback(self._gate.stop)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
 
     def _start_relaying(self, stack: AsyncExitStack, relay: Relay, releasing: Releasing) -> None:
+        self._relaying = True
         self.watched.extend((relay.failed, releasing.failed))
         relay.start()
         stack.push_async_callback(relay.stop, _RELAYED_WITHIN)
@@ -135,7 +141,7 @@ class Storing:
     ) -> Worker:
         """A subscription at work whose effects happen once."""
         counts = Counts()
-        pausing = Pausing(plan, counts)
+        pausing, entrance = Pausing(plan, counts), self._entrance(plan, counts, publishing)
         timers = self._timers(plan, dispatcher.places) if plan.run is None else None  # they are the subscription's
         effects = Effects(
             self.store,
@@ -147,10 +153,23 @@ class Storing:
             timers,
             self._pace(plan),
             pausing,
+            self._gate,
+            entrance,
         )
         lanes = Lanes(plan.concurrency, Together(effects.handle, effects.pace), effects.release, ordered=plan.ordered)
         effects.wait = lanes.wait
-        return Worker(plan, [*sources, *([] if timers is None else [timers])], lanes, counts, pausing, effects.finish)
+        all_sources = [*sources, *([] if timers is None else [timers])]
+        return Worker(plan, all_sources, lanes, counts, [pausing, entrance], effects.finish)
+
+    def _entrance(self, plan: SubscriptionPlan, counts: Counts, publishing: Publishing) -> Entrance:
+        """A queue that the service fills, and that is bounded, is emptied in any case.
+
+        Otherwise, once it is full, what waits for room in it would keep the subscription from making room.
+        """
+        self._gate.start()
+        if plan.destination.max_length is not None and publishing.reaches(plan.destination):
+            return Entrance(counts)
+        return self._gate.entrance(counts)
 
     def _pace(self, plan: SubscriptionPlan) -> Pace:
         """Lanes with a key each can't share what waits, and need not where one transaction goes on at a time."""
@@ -183,7 +202,7 @@ class Storing:
 
     async def relayed(self) -> None:
         """Waits until this process may publish nothing more of the outbox now: for tests."""
-        if self.watched:
+        if self._relaying:
             await self.relay.idle()
 
     def _places(self, config: Config, senders: Mapping[str, Sender]) -> Iterator[Destination]:

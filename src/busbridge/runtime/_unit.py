@@ -229,9 +229,9 @@ class Unit:
         return self._transaction.waited
 
     @property
-    def publishes(self) -> bool:
-        """Whether there is something for the relay."""
-        return bool(self._outbox)
+    def publishes(self) -> int:
+        """Rows for the relay."""
+        return len(self._outbox)
 
 
 def _crashed(decision: Decision) -> Failure:

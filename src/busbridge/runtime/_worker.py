@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from busbridge.errors import SourceEnded
 
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from busbridge.routing import SubscriptionPlan
     from busbridge.runtime._counts import Counts
     from busbridge.runtime._lanes import Lanes
-    from busbridge.runtime._pausing import Pausing
     from busbridge.transport import Source
 
 _log = logging.getLogger("busbridge.worker")
 
 _FLUSH_SECONDS: Final = 5.0
 """How long the broker may take to hear the last settlements when stopping."""
+
+
+class Pauses(Protocol):
+    """What keeps a subscription from taking new work for a while."""
+
+    def end(self) -> bool:
+        """The subscription is told to stop: nothing waits for it any more. True if it pauses, so none may go on."""
+        ...
 
 
 @final
@@ -33,7 +40,7 @@ class Worker:
         sources: Sequence[Source],
         lanes: Lanes,
         counts: Counts,
-        pausing: Pausing,
+        pauses: Sequence[Pauses],
         finish: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`sources`: the broker's, and the timers'. `finish` is awaited when the lanes have ended, before leaving."""
@@ -42,7 +49,7 @@ class Worker:
         """What became of its deliveries so far."""
         self._sources = sources
         self._lanes = lanes
-        self._pausing = pausing
+        self._pauses = pauses
         self._finish = finish
         self._taking = [asyncio.create_task(self._take(each)) for each in sources]
         self._watching = asyncio.create_task(self._watch())
@@ -82,7 +89,8 @@ class Worker:
         for each in self._sources:
             each.drain()
         self._lanes.hurry()
-        if self._pausing.end():  # what waits would only fail now
+        paused = [each.end() for each in self._pauses]  # all of them are told
+        if any(paused):  # what waits would only fail now, or go on waiting
             self._lanes.give_back()
         try:
             async with asyncio.timeout(grace):

@@ -74,7 +74,7 @@ class Works:
         handling = Handling(plan, *common)
         lanes = Lanes(plan.concurrency, handling.handle, handling.release, ordered=plan.ordered)
         handling.wait = lanes.wait
-        return Worker(plan, sources, lanes, handling.counts, handling.pausing)
+        return Worker(plan, sources, lanes, handling.counts, [handling.pausing])
 
     def _common(
         self, plan: SubscriptionPlan

@@ -63,6 +63,9 @@ _WAITING: Final = """
 SELECT count(*) FILTER (WHERE NOT parked), count(*) FILTER (WHERE parked),
     $2::float8 - min(created) FILTER (WHERE NOT parked)
 FROM busbridge_outbox WHERE service = $1"""
+_BACKLOG: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM busbridge_outbox WHERE service = $1 AND NOT parked ORDER BY id LIMIT $2) AS waiting"""
 
 _PUT_TIMERS: Final = """
 INSERT INTO busbridge_timers (id, place, due, attempt, key, headers, body, position, service)
@@ -221,6 +224,9 @@ class PostgreSQLStatements:
 
     async def waiting(self, service: str) -> Waiting:
         return Waiting(*await self._connection.fetchrow(_WAITING, service, await self.now()))
+
+    async def backlog(self, service: str, most: int) -> int:
+        return await self._connection.fetchval(_BACKLOG, service, most)  # type: ignore[no-any-return]  # a count
 
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
         rows = await self._connection.fetch(_CLAIM, list(places), owner, limit, await self.now(), seconds)

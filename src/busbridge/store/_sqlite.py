@@ -43,6 +43,8 @@ ORDER BY id LIMIT ?3"""
 _WAITING: Final = """
 SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), ? - min(CASE WHEN NOT parked THEN created END)
 FROM busbridge_outbox WHERE service = ?"""
+_BACKLOG: Final = """
+SELECT count(*) FROM (SELECT 1 FROM busbridge_outbox WHERE service = ? AND NOT parked ORDER BY id LIMIT ?)"""
 
 _PUT_TIMER: Final = """
 INSERT OR REPLACE INTO busbridge_timers (service, id, place, due, attempt, key, headers, body, position)
@@ -176,6 +178,10 @@ class SQLiteStatements:
 
     async def waiting(self, service: str) -> Waiting:
         return Waiting(*self._open.execute(_WAITING, (time.time(), service)).fetchone())
+
+    async def backlog(self, service: str, most: int) -> int:
+        (found,) = self._open.execute(_BACKLOG, (service, most)).fetchone()
+        return found  # type: ignore[no-any-return]  # a count
 
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
         now = time.time()

@@ -227,6 +227,13 @@ class Store:
         """What is in the outbox of the service. Reads all of it."""
         return await self._do(lambda statements: statements.waiting(self.service))
 
+    async def backlog(self, most: int) -> int:
+        """How many messages wait in the outbox of the service, parked ones left out: `most`, if there are more.
+
+        Reads as many entries of an index.
+        """
+        return await self._do(lambda statements: statements.backlog(self.service, most), first=True)
+
     async def claim_timers(self, places: Collection[str], owner: str, limit: int, seconds: float) -> list[TimerRow]:
         """Up to `limit` due timers of `places`, earliest first: for `seconds` nobody else gets them."""
         if not places:
