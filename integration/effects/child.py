@@ -12,12 +12,15 @@ import logging
 import os
 import signal
 import sys
+import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from busbridge import Context, Service
 from busbridge.outbox import Relay, TimerSource, _seams
@@ -34,6 +37,16 @@ DEADLY = 3
 STOPPED = 4
 """The exit code of a replay that was stopped before its end."""
 EFFECT = text("INSERT INTO effects (order_id) VALUES (:order_id)")
+
+
+class Base(DeclarativeBase): ...
+
+
+class Effect(Base):
+    __tablename__ = "effects"
+    call: Mapped[str] = mapped_column(primary_key=True)
+    """Another one for each call, so that no key keeps an effect from happening twice."""
+    order_id: Mapped[str]
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def worker(job: Job) -> Service[None]:
     @service.subscription("work").handles(Ordered)
     async def work(order: Ordered, context: Context) -> None:
         calls.write(f"{order.order_id}\n")
-        await context.connection.execute(EFFECT, {"order_id": order.order_id})
+        await write(order.order_id, context)
         context.publish(Booked(order_id=order.order_id))
         _seams.reached("in_handler")
         if order.deadly:
@@ -78,6 +91,14 @@ def worker(job: Job) -> Service[None]:
             raise Trouble(order.order_id)
 
     return service
+
+
+async def write(order_id: str, context: Context) -> None:
+    """Inserts the effect: of one half of all orders with others of the transaction, of the other half at once."""
+    if crc32(order_id.encode()) % 2:
+        context.session.add(Effect(call=str(uuid.uuid4()), order_id=order_id))
+    else:
+        await context.connection.execute(EFFECT, {"order_id": order_id})
 
 
 def die_at(seam: str, nth: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from integration.brokers import PostgreSQL
 
-EFFECTS = "CREATE TABLE effects (order_id text)"  # nothing in it keeps an effect from happening twice
+EFFECTS = "CREATE TABLE effects (order_id text, call text)"  # nothing in it keeps an effect from happening twice
 
 
 class SQLiteFile:
