@@ -1,4 +1,4 @@
-"""A TCP proxy in the test's own process: it cuts connections, or swallows what the broker says."""
+"""A TCP proxy in the test's own process: it cuts connections, delays or swallows what the broker says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Proxy:
         """While True nothing from the broker reaches the client: it never hears of its confirms."""
         self.deaf = False
         """While True nothing from the client reaches the broker."""
+        self.slow = 0.0
+        """Seconds that each piece of what the broker says takes."""
         self.swallowed = asyncio.Event()
 
     async def _serve(self, reader, writer):
@@ -34,6 +36,7 @@ class Proxy:
                 if self.mute if from_broker else self.deaf:
                     self.swallowed.set()
                     continue
+                await asyncio.sleep(self.slow if from_broker else 0)
                 writer.write(data)
                 await writer.drain()
         writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -10,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from busbridge import Context
 from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUnavailable
 from busbridge.runtime import _effects
+from busbridge.store import Transaction
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved
 from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written
@@ -174,6 +176,29 @@ async def test_a_deadlock_of_a_handlers_own_statement_is_no_failure_of_the_handl
         await bus.publish(Placed(order_id="7"))
         await bus.settled()
         assert await written(bus.bus("stock")) == ["7"]
+    assert attempts == [1, 1]
+
+
+async def test_a_connection_that_goes_under_a_handler_is_no_failure_of_the_handler(config):
+    """Whatever the handler makes of it."""
+    service, reserve = stock_service()
+    attempts = []
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed, context: Context) -> None:
+        attempts.append(context.delivery.attempt)
+        await write(order.order_id, context)
+        if len(attempts) == 1:
+            raise LookupError("shelf")
+
+    config = with_store(config, attempts=1)
+    async with harness(service, config=config) as bus:
+        await make_tables(bus.bus("stock"))
+        with patch.object(Transaction, "now", side_effect=[AWAY]):
+            await bus.publish(Placed(order_id="7"))
+            await bus.settled()
+        assert await written(bus.bus("stock")) == ["7"]
+        assert bus.bus("stock").counts["reserve"].repeated == 0
     assert attempts == [1, 1]
 
 

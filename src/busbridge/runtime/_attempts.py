@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from sqlalchemy.exc import DBAPIError
 
-from busbridge.errors import StoreContention, StoreError
+from busbridge.errors import StoreContention, StoreError, StoreUnavailable
 from busbridge.retry import Reason, words_of
 from busbridge.runtime._context import Surroundings
 from busbridge.runtime._dispatch import Discarded, discard
@@ -119,6 +119,8 @@ class Attempts:
                 await self._forget(error, context)
                 if shared is None:
                     await transaction.rollback_to()
+                elif failure.reason is not Reason.TIMED_OUT:
+                    await _check_there(transaction)
             except StoreError as lost:
                 self._check_cut_off(work, failure, attempt, lost)
                 raise
@@ -179,6 +181,19 @@ class Attempts:
             await context.drop()
         except DBAPIError as failure:
             raise self._store.told(failure) or failure from error
+
+
+async def _check_there(transaction: Transaction) -> None:
+    """Raises StoreUnavailable where the connection is gone: that is why the handler failed, and it is no attempt.
+
+    Its error does not say so: it may be of another database, or the handler's own.
+    """
+    try:
+        await transaction.now()
+    except StoreUnavailable:
+        raise
+    except StoreError:  # a statement has failed, which the handler's failure says
+        return
 
 
 def _asked(bound: Bound, message: Contract) -> Failure | None:
