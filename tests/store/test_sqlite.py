@@ -53,12 +53,17 @@ async def test_a_commit_is_on_the_disk_when_it_returns(new_store):
         assert await execute(store, "PRAGMA journal_mode") == [("wal",)]
 
 
+WITHIN = {"SCAN CONSTANT ROW", "SCAN wanted", "SCAN (subquery-1)"}
+"""Steps through what a statement brings itself, or has found."""
+
+
 @pytest.mark.parametrize(
     ("sql", "indexes"),
     [
-        (_sqlite._READ_INBOX, {"sqlite_autoindex_busbridge_inbox_1"}),
+        (_sqlite._READ_INBOX.format(wanted="(?, ?, ?, ?)"), {"sqlite_autoindex_busbridge_inbox_1"}),
         (_sqlite._CLEAN, {"busbridge_inbox_changed"}),
         (_sqlite._PENDING.format(slots="1, 2", without=""), {"busbridge_outbox_pending", "busbridge_outbox_failed"}),
+        (_sqlite._BACKLOG, {"busbridge_outbox_pending"}),
         (_sqlite._DUE.format(places="?3"), {"busbridge_timers_due"}),
     ],
 )
@@ -67,7 +72,7 @@ async def test_no_statement_reads_a_whole_table(new_store, sql, indexes):
     async with opened(new_store()) as store, store.transaction() as transaction:
         steps = (await driver_of(transaction)).execute(f"EXPLAIN QUERY PLAN {sql}", [1] * _parameters(sql))
         told = [each[3] for each in steps if each[3].startswith(("SEARCH", "SCAN"))]
-    assert not [each for each in told if each.startswith("SCAN")]
+    assert not [each for each in told if each.startswith("SCAN") and each not in WITHIN]
     assert indexes <= {word for each in told for word in each.split()}
 
 
