@@ -22,6 +22,7 @@ from integration.brokers import (
     PostgreSQL,
     RabbitMQ,
     ensure_engine,
+    machine_lock,
     make_certificates,
     start_kafka,
     start_postgresql,
@@ -40,6 +41,11 @@ B = TypeVar("B", bound=Broker)
 _HERE = Path(__file__).parent
 _OWN_NAME = "busbridge-pytest-"
 _TEST_SECONDS = 300  # a test may start a broker first, or wait for one that comes back
+_LOGIN_BY_CERTIFICATE = """
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = common_name
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,21 +59,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def broker_set() -> Iterator[BrokerSet]:
-    """The set that this run's containers belong to; all are removed at the end, whatever happened.
+    """The set that this process's containers belong to; all are removed at the end, whatever happened.
 
-    BUSBRIDGE_BROKER_SET names it for a script that removes the set itself, should this process be killed.
+    BUSBRIDGE_BROKER_SET names it for a script that removes the set itself: then it is shared by several processes, none
+    of which knows when the others have done with it.
     """
     _remove_orphans()
-    brokers = BrokerSet(os.environ.get("BUSBRIDGE_BROKER_SET") or f"{_OWN_NAME}{os.getpid()}")
+    named = os.environ.get("BUSBRIDGE_BROKER_SET")
+    brokers = BrokerSet(named or f"{_OWN_NAME}{os.getpid()}")
     yield brokers
-    brokers.down()
+    if not named:
+        brokers.down()
 
 
 def _remove_orphans() -> None:
     """Removes the sets of runs that were killed before they could do it."""
-    for name in BrokerSet.names():
-        if (match := re.fullmatch(rf"{_OWN_NAME}(\d+)", name)) and not Path(f"/proc/{match[1]}").exists():
-            BrokerSet(name).down()
+    with machine_lock("orphans"):
+        for name in BrokerSet.names():
+            if (match := re.fullmatch(rf"{_OWN_NAME}(\d+)", name)) and not Path(f"/proc/{match[1]}").exists():
+                BrokerSet(name).down()
 
 
 @contextmanager
@@ -175,9 +185,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="session")
 def rabbitmq_tls(broker_set: BrokerSet, certificates: Certificates) -> Iterator[RabbitMQ]:
-    """RabbitMQ with a TLS listener (`tls_url`) that takes clients with and without a certificate."""
+    """RabbitMQ with a TLS listener (`tls_url`) that takes clients with and without a certificate.
+
+    By the mechanism EXTERNAL the name in the certificate is a login.
+    """
+    options = {"certificates": certificates, "settings": _LOGIN_BY_CERTIFICATE}
     with ExitStack() as stack:
-        yield _fresh(stack, start_rabbitmq, broker_set, {"certificates": certificates})
+        broker = _fresh(stack, start_rabbitmq, broker_set, options)
+        broker.exec("rabbitmq-plugins", "--quiet", "enable", "rabbitmq_auth_mechanism_ssl")
+        yield broker
 
 
 @pytest.fixture(scope="session")

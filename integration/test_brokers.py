@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from integration.brokers import Broker, Certificates, Kafka, RabbitMQ
+    from integration.brokers import Broker, Certificates, Kafka, PostgreSQL, RabbitMQ
 
 _WAIT_SECONDS = 30
 
@@ -196,18 +196,20 @@ def test_a_user_who_is_denied_a_kafka_topic_cannot_see_it(kafka_secure: Kafka) -
     assert "secret" not in admin.list_topics(timeout=_WAIT_SECONDS).topics
 
 
-def test_sets_side_by_side_do_not_meet(broker_set: BrokerSet, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_side_by_side_do_not_meet(
+    broker_set: BrokerSet, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for kind in KINDS.values():  # a broker that the environment names is every set's
         monkeypatch.delenv(kind.variable, raising=False)
     other = BrokerSet(f"{broker_set.name}-other")
     try:
-        second = other.up(["kafka"])["kafka"]
-        assert second.port != kafka.port
-        assert other.running()["kafka"].url == second.url
+        second = other.up(["postgresql"])["postgresql"]
+        assert second.port != postgresql.port
+        assert other.running()["postgresql"].url == second.url
     finally:
         other.down()
     assert other.running() == {}
-    assert kafka.answers()
+    assert postgresql.answers()
 
 
 def test_a_new_broker_is_of_this_test_alone(kafka: Kafka, new_kafka: Callable[..., Kafka]) -> None:

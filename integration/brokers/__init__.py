@@ -17,6 +17,7 @@ from integration.brokers._images import IMAGES, image_for
 from integration.brokers._kafka import Kafka, start_kafka
 from integration.brokers._kafka_cluster import KafkaCluster, start_kafka_cluster
 from integration.brokers._kafka_settings import SecureListeners
+from integration.brokers._lock import machine_lock
 from integration.brokers._postgresql import PostgreSQL, start_postgresql
 from integration.brokers._rabbitmq import RabbitMQ, start_rabbitmq
 from integration.brokers._rabbitmq_cluster import RabbitMQCluster, start_rabbitmq_cluster
@@ -41,6 +42,7 @@ __all__ = [
     "ensure_engine",
     "exports",
     "image_for",
+    "machine_lock",
     "make_certificates",
     "start_kafka",
     "start_kafka_cluster",

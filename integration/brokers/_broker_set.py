@@ -10,6 +10,7 @@ from integration.brokers._container import BROKER_LABEL, URL_LABEL, Container, c
 from integration.brokers._docker import docker_works
 from integration.brokers._engine import ensure_engine
 from integration.brokers._kafka import Kafka, start_kafka
+from integration.brokers._lock import machine_lock
 from integration.brokers._postgresql import PostgreSQL, start_postgresql
 from integration.brokers._progress import say
 from integration.brokers._rabbitmq import RabbitMQ, start_rabbitmq
@@ -56,9 +57,11 @@ class BrokerSet:
     def up(self, kinds: Iterable[str]) -> dict[str, Broker]:
         """One ready broker of each kind: the one that the environment names, the set's own if it runs, else a new one.
 
-        All are started before any is waited for. Raises BrokersUnavailableError or DockerError if one cannot be had.
+        All are started before any is waited for. Processes that do this at the same time get the same brokers. Raises
+        BrokersUnavailableError or DockerError if one cannot be had.
         """
-        brokers = {kind: self._find(kind) or self._start(kind) for kind in kinds}
+        with machine_lock("up"):
+            brokers = {kind: self._find(kind) or self._start(kind) for kind in kinds}
         for kind, broker in brokers.items():
             broker.wait_until_ready()
             say(f"{kind} is ready at {broker.host}:{broker.port}")

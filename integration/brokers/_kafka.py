@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, final
 
 from integration.brokers._broker import Broker
@@ -18,6 +19,8 @@ from integration.brokers._ports import free_ports
 from integration.brokers._probes import kafka_answers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "/mnt/shared/config/server.properties"
 _ENVIRONMENT = {"KAFKA_HEAP_OPTS": "-Xmx512m -Xms256m"}
+_SCRAM_ITERATIONS = 4096  # the fewest that Kafka takes
+_ADMIN_SECONDS = 30
 
 
 @final
@@ -82,13 +87,53 @@ class Kafka(Broker):
 
     def add_scram_user(self, user: str, password: str) -> None:
         """Creates the user for SCRAM-SHA-256 and SCRAM-SHA-512."""
-        entity = ("--entity-type", "users", "--entity-name", user)
-        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):  # the broker refuses two in one request
-            self.tool("configs", "--alter", "--add-config", f"{mechanism}=[password={password}]", *entity)
+        from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+        admin = self.admin()
+        for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+            credential = ScramCredentialInfo(mechanism, _SCRAM_ITERATIONS)
+            wanted = UserScramCredentialUpsertion(user, credential, password.encode())
+            # One by one: the broker refuses two of a user in one request.
+            admin.alter_user_scram_credentials([wanted])[user].result(_ADMIN_SECONDS)
+        _until(lambda: len(_scram_credentials(admin, user)) == 2)
 
     def deny(self, user: str, kafka_topic: str) -> None:
         """Takes every permission on a Kafka topic from that user; all others at secure listeners lose it too."""
-        self.tool("acls", "--add", "--deny-principal", f"User:{user}", "--operation", "All", "--topic", kafka_topic)
+        from confluent_kafka.admin import (
+            AclBinding,
+            AclBindingFilter,
+            AclOperation,
+            AclPermissionType,
+            ResourcePatternType,
+            ResourceType,
+        )
+
+        where = (ResourceType.TOPIC, kafka_topic, ResourcePatternType.LITERAL)
+        rule = AclBinding(*where, f"User:{user}", "*", AclOperation.ALL, AclPermissionType.DENY)
+        admin = self.admin()
+        admin.create_acls([rule])[rule].result(_ADMIN_SECONDS)
+        wanted = AclBindingFilter(*where, f"User:{user}", "*", AclOperation.ALL, AclPermissionType.DENY)
+        _until(lambda: bool(admin.describe_acls(wanted).result(_ADMIN_SECONDS)))
+
+
+def _scram_credentials(admin: AdminClient, user: str) -> list[Any]:
+    """Those that the broker knows of that user: it hears of a change after the controller has kept it."""
+    from confluent_kafka import KafkaException
+
+    try:
+        described = admin.describe_user_scram_credentials([user])[user].result(_ADMIN_SECONDS)
+    except KafkaException:  # no such user yet
+        return []
+    return list(described.scram_credential_infos)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Waits until the node has applied what its controller has kept. Raises TimeoutError if it never does."""
+    deadline = time.monotonic() + _ADMIN_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Kafka has not applied a change after {_ADMIN_SECONDS} s")
+        time.sleep(0.02)
 
 
 def start_kafka(

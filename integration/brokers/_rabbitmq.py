@@ -25,6 +25,10 @@ _CERTIFICATES = "/etc/busbridge"
 class RabbitMQ(Broker):
     """A RabbitMQ node; `url` is amqp://USER:PASSWORD@HOST:PORT/."""
 
+    def __init__(self, url: str, container: Container | None) -> None:
+        super().__init__(url, container)
+        self._alarmed = False
+
     def answers(self) -> bool:
         return rabbitmq_answers(self.host, self.port)
 
@@ -56,8 +60,10 @@ class RabbitMQ(Broker):
 
     def memory_alarm(self, on: bool) -> None:
         """Raises the memory alarm (every publisher is blocked) or ends it."""
+        self._alarmed = True  # also if the command fails on the way
         threshold = ["absolute", "1"] if on else [_WATERMARK]
         self.control("set_vm_memory_high_watermark", *threshold)
+        self._alarmed = on
 
     def flush_declarations(self) -> None:
         """Returns when all queues declared so far are on disk. Without it, `kill` may break those of the last seconds.
@@ -68,7 +74,8 @@ class RabbitMQ(Broker):
 
     def heal(self) -> None:
         super().heal()
-        self.memory_alarm(False)
+        if self._alarmed:  # the command takes seconds
+            self.memory_alarm(False)
 
 
 def start_rabbitmq(

@@ -14,21 +14,16 @@ from busbridge.transport import CONFIRMED
 from integration.rabbitmq.bench import SECONDS, Bench, entry, leave, take
 
 SECRET = SecretStr("secret")
-EXTERNAL = """
-auth_mechanisms.1 = PLAIN
-auth_mechanisms.2 = EXTERNAL
-ssl_cert_login_from = common_name
-"""
+NAME = "client"
+"""The name in the client's certificate."""
 
 
 @pytest.fixture
-def external(new_rabbitmq, certificates):
-    """A RabbitMQ that knows users by their certificate, and one of them: `client`, the name in it."""
-    broker = new_rabbitmq(certificates=certificates, settings=EXTERNAL)
-    broker.exec("rabbitmq-plugins", "--quiet", "enable", "rabbitmq_auth_mechanism_ssl")
-    bench = Bench(broker)
-    add_user(bench, "client", permissions(bench))
-    return bench
+def external(rabbitmq_tls):
+    """A RabbitMQ that knows users by their certificate, and none of them yet."""
+    made = Bench(rabbitmq_tls)
+    yield made
+    made.remove()
 
 
 @pytest.fixture
@@ -81,16 +76,23 @@ def goes_round(bench, *, topics=True, **login):
     assert [bench.count(plan.dead_letters) for plan in plans] == [1] * len(plans)
 
 
-def test_a_client_certificate_is_a_login(external, certificates):
+def goes_round_by_certificate(bench, certificates):
     client = certificates.client
     tls = Tls(certificates.ca, client.certificate, client.key)
-    goes_round(external, url=external.broker.tls_url, mechanism="EXTERNAL", user=None, password=None, tls=tls)
+    goes_round(bench, url=bench.broker.tls_url, mechanism="EXTERNAL", user=None, password=None, tls=tls)
+
+
+def test_a_client_certificate_is_a_login(external, certificates):
+    add_user(external, NAME, permissions(external))
+    try:
+        goes_round_by_certificate(external, certificates)
+    finally:
+        external.broker.control("delete_user", NAME)
 
 
 def test_a_certificate_that_names_no_user_is_refused_at_once(external, certificates):
-    external.broker.control("delete_user", "client")
     with pytest.raises(AccessRefused):
-        test_a_client_certificate_is_a_login(external, certificates)
+        goes_round_by_certificate(external, certificates)
 
 
 def test_a_user_with_the_documented_permissions_can_do_everything(limited):
