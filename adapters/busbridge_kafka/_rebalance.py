@@ -83,6 +83,7 @@ class Partitions:
         # Told either way: a partition that was paused when it was revoked is still paused when it comes back.
         (consumer.pause if self._paused else consumer.resume)(begun)
         self._commits.begun(consumer, begun)
+        self._learn(consumer)  # before there is anything to be committed
         fresh = {each.partition: Assignment(each.partition, each.offset, self._doubtful(each)) for each in begun}
         self.table = MappingProxyType({**self.table, **fresh})
         _log.info("%s takes partitions %s", self._plan.group, sorted(fresh))
