@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
-from integration.brokers import IMAGES, BrokerSet, BrokersUnavailableError, ensure_engine, exports, image_for
+from integration.brokers import IMAGES, BrokerSet, BrokersUnavailableError, Kafka, ensure_engine, exports, image_for
 from integration.brokers import _debian as debian
 from integration.brokers import _engine as engine
 from integration.brokers._stand_in import StandIn
@@ -51,6 +53,31 @@ def test_a_broker_of_the_environment_is_used_and_no_container_is_made(monkeypatc
     assert exports({"kafka": found}) == ["export BUSBRIDGE_TEST_KAFKA_URL='kafka://127.0.0.1:1'"]
     with pytest.raises(BrokersUnavailableError, match="no container of ours"):
         found.kill()
+
+
+def test_two_processes_that_want_the_same_broker_at_once_get_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made: list[Kafka] = []
+    looks = Semaphore(0)
+
+    def running(_self: BrokerSet) -> dict[str, Kafka]:
+        found = {"kafka": made[0]} if made else {}
+        looks.release()
+        return found
+
+    def start(_self: BrokerSet, _kind: str) -> Kafka:
+        looks.acquire()
+        looks.acquire(timeout=0.2)  # does the other one look before there is anything to be seen?
+        made.append(Kafka("kafka://127.0.0.1:1", None))
+        return made[-1]
+
+    monkeypatch.delenv("BUSBRIDGE_TEST_KAFKA_URL", raising=False)
+    monkeypatch.setattr(BrokerSet, "running", running)
+    monkeypatch.setattr(BrokerSet, "_start", start)
+    monkeypatch.setattr(Kafka, "wait_until_ready", lambda _self: None)
+    with ThreadPoolExecutor() as both:
+        first, second = both.map(lambda _: BrokerSet("mine").up(["kafka"])["kafka"], range(2))
+    assert first is second is made[0]
 
 
 @pytest.mark.usefixtures("docker", "no_debian_root")
