@@ -16,6 +16,9 @@ BROKER_LABEL = "busbridge.broker"
 URL_LABEL = "busbridge.broker-url"
 _PORTS_LABEL = "busbridge.broker-ports"
 _STOP_SECONDS = 60
+_FREEZES = 5
+_UNFROZEN = "unable to freeze"
+"""What the runtime says when processes were born faster than it froze them, on a busy machine: it has let go of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,14 @@ class Container:
 
     def pause(self) -> None:
         """Freezes its processes: its connections stay open and silent."""
-        docker("pause", self.id)
+        for left in reversed(range(_FREEZES)):
+            try:
+                docker("pause", self.id)
+            except DockerError as error:
+                if not left or _UNFROZEN not in str(error):
+                    raise
+            else:
+                return
 
     def unpause(self) -> None:
         """Lets it go on."""

@@ -11,9 +11,19 @@ from threading import Semaphore
 
 import pytest
 
-from integration.brokers import IMAGES, BrokerSet, BrokersUnavailableError, Kafka, ensure_engine, exports, image_for
+from integration.brokers import (
+    IMAGES,
+    BrokerSet,
+    BrokersUnavailableError,
+    DockerError,
+    Kafka,
+    ensure_engine,
+    exports,
+    image_for,
+)
 from integration.brokers import _debian as debian
 from integration.brokers import _engine as engine
+from integration.brokers._container import Container
 from integration.brokers._stand_in import StandIn
 
 _ROOT = Path(__file__).parents[2]
@@ -120,6 +130,23 @@ def test_a_pid_file_that_names_another_program_does_not_keep_the_engine_from_sta
     ensure_engine()
     assert not (bare_debian / "docker.pid").exists()
     assert (bare_debian / "dockerd.started").exists()
+
+
+def test_a_container_that_was_too_busy_to_be_frozen_is_frozen_at_the_next_try(docker: Path) -> None:
+    command = docker.parent / "docker"
+    command.write_text(f"""#!/bin/sh
+echo "$@" >> {docker}
+[ $(wc -l < {docker}) -gt 2 ] || {{ echo OCI runtime pause failed: unable to freeze >&2; exit 1; }}
+""")
+    Container("busy").pause()
+    assert docker.read_text().splitlines() == ["pause busy"] * 3
+
+
+def test_a_container_that_cannot_be_frozen_is_an_error_at_once(docker: Path) -> None:
+    (docker.parent / "docker").write_text(f'#!/bin/sh\necho "$@" >> {docker}\necho no such container >&2; exit 1\n')
+    with pytest.raises(DockerError, match="no such container"):
+        Container("gone").pause()
+    assert docker.read_text().splitlines() == ["pause gone"]
 
 
 def test_an_image_that_the_environment_names_is_taken_without_a_question(docker: Path, monkeypatch) -> None:
