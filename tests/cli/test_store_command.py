@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sys
 from typing import NamedTuple
 
 import pytest
 
 from busbridge.cli import main
+from busbridge.store import Store
+from tests.store.helpers import ALL_SLOTS, message, opened, put
 
 CONFIG = """\
 transports: {broker: {url: "memory://"}}
@@ -70,6 +74,31 @@ def test_check_makes_nothing_and_says_what_to_do(folder, busbridge):
     assert done.err.startswith("billing: the schema of the store in SQLite billing.db does not fit: it has no tables")
     assert "`busbridge store upgrade`" in done.err
     assert not (folder / "billing.db").exists()
+
+
+def test_outbox_tells_what_waits_for_how_long_and_whether_it_is_full(folder, busbridge):
+    busbridge("store", "upgrade")
+    (folder / "busbridge.yaml").write_text(CONFIG.replace('inventory.db"', 'inventory.db", outbox_limit: 2'))
+    asyncio.run(three_wait_and_one_is_parked())
+    first, second = busbridge("store", "outbox").out.splitlines()
+    seconds = re.fullmatch(
+        r"inventory: SQLite inventory.db: 3 waiting \(full: more than 2\), the oldest for (\d+) s; 1 parked", first
+    )
+    assert seconds is not None
+    assert int(seconds[1]) < 20
+    assert second == "billing: SQLite billing.db: 0 waiting; 0 parked"
+
+
+async def three_wait_and_one_is_parked():
+    async with opened(Store("sqlite:///inventory.db", "inventory")) as store:
+        await put(store, *(message(str(number), key=None) for number in range(4)))
+        await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+
+
+def test_outbox_says_of_a_store_that_it_does_not_fit(busbridge):
+    done = busbridge("store", "outbox")
+    assert (done.returncode, done.out) == (1, "")
+    assert "does not fit" in done.err
 
 
 def test_services_that_are_named_are_all_that_is_looked_at(busbridge):

@@ -140,8 +140,9 @@ def test_numbers_that_contradict_each_other_are_a_fault(retry: dict[str, object]
     assert problem.startswith(f"services.stock.subscriptions.reserve.{place}: ")
 
 
-def test_a_window_shorter_than_the_attempts_is_a_fault() -> None:
-    (problem,) = told(with_store({**SQLITE, "window": "1m"}, {"attempts": 10, "first": "1m"}))
+@pytest.mark.parametrize("retry", [{"attempts": 10, "first": "1m"}, {"attempts": 10, "limit": "7s"}])
+def test_a_window_shorter_than_the_attempts_is_a_fault(retry: dict[str, object]) -> None:
+    (problem,) = told(with_store({**SQLITE, "window": "1m"}, retry))
     assert problem.startswith("services.stock.store.window: shorter than the attempts of reserve may last")
 
 

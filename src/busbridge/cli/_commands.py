@@ -114,6 +114,13 @@ def store_timers(targets: Sequence[str], files: Sequence[Path]) -> None:
     _stores.timers(targets, load(*config_files(files)))
 
 
+def store_outbox(targets: Sequence[str], files: Sequence[Path]) -> None:
+    """Says what is in the outboxes; typer.Exit with 1 where one could not be asked."""
+    from busbridge.cli import _stores
+
+    _stores.outbox(targets, load(*config_files(files)))
+
+
 def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says whether the stores fit; typer.Exit with 1 where one does not."""
     from busbridge.cli import _stores

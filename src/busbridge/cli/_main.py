@@ -120,6 +120,14 @@ def store_timers(targets: _Targets = None, config: _Files = None) -> None:
     _commands.store_timers(targets or (), config or ())
 
 
+@_store.command("outbox")
+def store_outbox(targets: _Targets = None, config: _Files = None) -> None:
+    """Tell how much waits in the outboxes, for how long, and whether that is more than may. Reads all of them."""
+    from busbridge.cli import _commands
+
+    _commands.store_outbox(targets or (), config or ())
+
+
 @_store.command("check")
 def check_store(targets: _Targets = None, config: _Files = None) -> None:
     """Tell the version of the tables, and whether this version works with it. Changes nothing."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from busbridge.routing import Config
     from busbridge.runtime import Service
-    from busbridge.store import WaitingTimers
+    from busbridge.store import Waiting, WaitingTimers
 
 
 def upgrade(targets: Sequence[str], config: Config) -> None:
@@ -70,6 +70,23 @@ async def _waiting(store: Store, service: Service[Any] | None) -> list[tuple[str
 def _told_of(each: WaitingTimers) -> tuple[str, str, str]:
     due = datetime.fromtimestamp(each.earliest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return each.place, f"{each.waiting:,}", due
+
+
+def outbox(targets: Sequence[str], config: Config) -> None:
+    """Says of every store what is in its outbox; then typer.Exit with 1 if one could not be asked."""
+
+    async def told(store: Store) -> str:
+        await store.open(upgrade=False)
+        plan = config.services[store.service].store
+        return _outbox_told(await store.waiting(), plan.outbox_limit if plan else 0)
+
+    _each(targets, config, told)
+
+
+def _outbox_told(found: Waiting, limit: int) -> str:
+    full = f" (full: more than {limit:,})" if 0 < limit < found.pending else ""
+    oldest = f", the oldest for {max(0, found.oldest):.0f} s" if found.oldest is not None else ""
+    return f"{found.pending:,} waiting{full}{oldest}; {found.parked:,} parked"
 
 
 def _each(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:

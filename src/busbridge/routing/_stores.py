@@ -39,8 +39,9 @@ def store_plan(path: KeyPath, section: StoreSection, problems: Problems) -> Stor
 def check_window(path: KeyPath, plan: StorePlan, subscriptions: Iterable[SubscriptionPlan], problems: Problems) -> None:
     """A message must be known for as long as an attempt of it may still come."""
     for each in subscriptions:
-        if each.retry.span > plan.window:
-            problem = f"shorter than the attempts of {each.name} may last ({each.retry.span:g}s)"
+        lasting = each.retry.span + each.retry.attempts * (each.retry.limit or 0)
+        if lasting > plan.window:
+            problem = f"shorter than the attempts of {each.name} may last ({lasting:g}s)"
             problems.add((*path, "window"), problem, "a longer `window`, or fewer attempts")
 
 
