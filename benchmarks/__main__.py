@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.databases import POSTGRESQL
+from benchmarks.filled import Filled
 from benchmarks.footprint import footprint
 from benchmarks.report import as_json, table
 from benchmarks.rounds import RoundFailedError, run
@@ -70,18 +71,23 @@ def _chosen(only: list[str] | None) -> list[Work]:
 def _measure(work: Work, url: str, rounds: int, scale: float) -> dict[str, list[Measured]]:
     """Interleaved: each round has every side once, each time in another order; a slow minute hurts all alike."""
     measured: dict[str, list[Measured]] = {side.name: [] for side in work.sides}
-    for number in range(rounds):
-        turn = number % len(work.sides)
-        for side in work.sides[turn:] + work.sides[:turn]:
-            console.print(f"{work.name} {number + 1}/{rounds} {side.name} ...", end=" ", highlight=False)
-            try:
-                found = run(work, side, url, scale)
-            except RoundFailedError as error:
-                console.print(f"failed\n{error}", markup=False)
-                raise typer.Exit(1) from error
-            measured[side.name].append(found)
-            console.print(f"{found.rate:,.0f}/s, {found.cpu:.0f} µs", highlight=False)
+    with Filled(work, scale, _tell) as filled:
+        for number in range(rounds):
+            turn = number % len(work.sides)
+            for side in work.sides[turn:] + work.sides[:turn]:
+                _tell(f"{work.name} {number + 1}/{rounds} {side.name} ...")
+                try:
+                    found = run(work, side, url, scale, filled)
+                except RoundFailedError as error:
+                    console.print(str(error), markup=False)
+                    raise typer.Exit(1) from error
+                measured[side.name].append(found)
+                _tell(f"    {found.rate:,.0f}/s, {found.cpu:.0f} µs")
     return measured
+
+
+def _tell(line: str) -> None:
+    console.print(line, highlight=False)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.databases import count, new_database
+from benchmarks.databases import count
 from benchmarks.places import make_place, new_name, place_of
-from benchmarks.works import BUSBRIDGE, RATE
+from benchmarks.works import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.filled import Filled
     from benchmarks.places import Place
     from benchmarks.works import Side, Work
 
@@ -37,14 +38,15 @@ class RoundFailedError(Exception):
     """A process failed, or messages are missing: then the figures of this side would be worth nothing."""
 
 
-def run(work: Work, side: Side, url: str, scale: float) -> Measured:
-    """Does one round. Raises RoundFailedError."""
+def run(work: Work, side: Side, url: str, scale: float, filled: Filled) -> Measured:
+    """Does one round, where effects happen in a database of `filled`. Raises RoundFailedError."""
     name = new_name()
     place = make_place(url, name)
     job = {"url": url, "place": name, "count": round(side.count * scale), "warm_up": round(work.warm_up * scale)}
     try:
         if work.database:
-            return _effect_once(work, side, job, place)
+            with filled.database(side) as job["database"]:
+                return _effect_once(work, side, job, place)
         if work.is_latency:
             return _latency(work, side, job, place)
         return _consume(work, side, job, place) if work.consumes else _publish(side, job, place)
@@ -67,16 +69,14 @@ def _consume(work: Work, side: Side, job: dict[str, Any], place: Place) -> Measu
 
 def _effect_once(work: Work, side: Side, job: dict[str, Any], place: Place) -> Measured:
     total = job["count"] + job["warm_up"]
-    with new_database(work.database) as database:
-        job["database"] = database
-        if side.name != BUSBRIDGE:  # a bare database client
-            result = _finished(_started(side.module, side.function, job))
-        else:
-            _fill(work, job, total)
-            result = _finished(_started(side.module, side.function, job, consuming=True))
-            _expect(side, "unread", place.unread(), 0)
-            _expect(side, "booked", place_of(job["url"], f"{job['place']}.booked").holds(), total)
-        _expect(side, "in the database", asyncio.run(count(database, "effects")), total)
+    if side.consumes:
+        _fill(work, job, total)
+        result = _finished(_started(side.module, side.function, job, consuming=True))
+        _expect(side, "unread", place.unread(), 0)
+        _expect(side, "booked", place_of(job["url"], f"{job['place']}.booked").holds(), total)
+    else:  # a bare database client
+        result = _finished(_started(side.module, side.function, job))
+    _expect(side, "in the database", asyncio.run(count(job["database"], "effects")), total)
     return _measured(job, result)
 
 

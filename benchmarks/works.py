@@ -26,6 +26,13 @@ class Side:
     """Measured messages of one round: enough for seconds, so a fast side gets more."""
     informative: bool = False
     """Shown, but no peer: it does another kind of work."""
+    inbox: int = 0
+    """Rows that the inbox has had before the first round."""
+
+    @property
+    def consumes(self) -> bool:
+        """Whether it has messages to read; else it is a client of the database alone."""
+        return self.function in {"consume", "once"}
 
 
 @dataclass(frozen=True, eq=False)  # each is itself, and a key
@@ -70,6 +77,15 @@ def _effect_once(database: str, broker: str, title: str, peer: str, target: floa
     sides = (Side(peer, "per_message", peer, 10_000), Side(BUSBRIDGE, "effects", "once", 10_000))
     what = f"{title}: consume, then inbox, a row and an outgoing message of 809 bytes, each once; relay confirmed"
     return Work(f"effect_once_{database}_{broker}", what, broker, sides, {peer: target}, database=database)
+
+
+def _inbox(database: str, title: str) -> Work:
+    sides = (
+        Side("10,000 rows", "effects", "once", 10_000, inbox=10_000),
+        Side(BUSBRIDGE, "effects", "once", 10_000, inbox=10_000_000),
+    )
+    what = f"{title}, Kafka: effects once where the inbox has 10,000,000 rows, and where it has 10,000"
+    return Work(f"inbox_10m_{database}", what, "kafka", sides, {"10,000 rows": 0.9}, database=database)
 
 
 _LATENCY = (5_000, 5_000, 5_000)
@@ -131,4 +147,6 @@ WORKS: Final = (
     _effect_once("postgresql", "rabbitmq", "PostgreSQL, RabbitMQ", "asyncpg_per_message", 1.3),
     _effect_once("sqlite", "kafka", "SQLite, Kafka", "sqlite3_per_message", 0.95),
     _effect_once("sqlite", "rabbitmq", "SQLite, RabbitMQ", "sqlite3_per_message", 0.95),
+    _inbox("postgresql", "PostgreSQL"),
+    _inbox("sqlite", "SQLite"),
 )
