@@ -82,7 +82,7 @@ def test_lanes_that_share_a_line_take_some_each_before_one_takes_many():
 
 def test_fast_handlers_are_shared_by_a_few_lanes_and_slow_ones_by_all(clocks):
     """Else sixteen lanes would commit a few messages each where four could have many more in a transaction."""
-    pace = clocks.pace(50, lanes=16)
+    pace = clocks.pace(50, lanes=16, one_at_a_time=False)
     clocks.ran(pace, 50, BUDGET / 10)
     assert [pace.share(waiting) for waiting in (1, 4, 40, 200, 500, 5000)] == [1, 1, 10, 50, 50, 50]
     clocks.ran(pace, 10, 10 * BUDGET)
@@ -134,3 +134,58 @@ async def test_what_a_slow_lane_puts_back_is_taken_by_one_that_has_nothing_to_do
     await asyncio.wait_for(lanes.drained(), 5)
     await lanes.close()
     assert most == 4
+
+
+async def at_work(pace, lanes, seconds):
+    """The most lanes that were at work at a time, of so many that ask at once."""
+    working = most = 0
+
+    async def lane():
+        nonlocal working, most
+        async with pace.turn():
+            working += 1
+            most = max(most, working)
+            await asyncio.sleep(seconds)
+            working -= 1
+
+    await asyncio.wait_for(asyncio.gather(*(lane() for _ in range(lanes))), 10)
+    return most
+
+
+async def test_lanes_of_quick_handlers_take_turns_and_those_of_slow_ones_do_not(clocks):
+    pace = clocks.pace(50, lanes=16, one_at_a_time=False)
+    assert await at_work(pace, 16, 0.001) == 16, "nobody knows yet how long they take"
+    clocks.ran(pace, 50, BUDGET / 10)
+    assert await at_work(pace, 16, 0.001) == 4
+    assert await at_work(pace, 16, 0.001) == 4, "all turns were given back"
+    clocks.ran(pace, 1, BUDGET)
+    assert await at_work(pace, 16, 0.001) == 16
+
+
+async def test_no_lane_waits_for_ever_for_its_turn(clocks):
+    """Handlers may wait for each other: then those that have no turn must come to be called."""
+    pace = clocks.pace(50, lanes=16, one_at_a_time=False)
+    clocks.ran(pace, 50, BUDGET / 10)
+    all_there = asyncio.Barrier(8)
+
+    async def lane():
+        async with pace.turn():
+            await all_there.wait()
+
+    await asyncio.wait_for(asyncio.gather(*(lane() for _ in range(8))), 10)
+
+
+async def test_a_lane_that_ends_while_it_waits_takes_no_turn_along(clocks):
+    pace = clocks.pace(50, one_at_a_time=False)
+    clocks.ran(pace, 50, BUDGET / 10)
+
+    async def lane():
+        async with pace.turn():
+            await asyncio.sleep(0.01)
+
+    lanes = [asyncio.create_task(lane()) for _ in range(8)]
+    await asyncio.sleep(0)
+    for each in lanes[2:6]:
+        each.cancel()
+    await asyncio.gather(*lanes, return_exceptions=True)
+    assert await at_work(pace, 8, 0.001) == 4

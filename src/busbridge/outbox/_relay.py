@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("busbridge.outbox")
 
-_ROWS: Final = 500
+_ROWS: Final = 1000
 """Rows read at a time."""
 _LEASE: Final = 15.0
 """Seconds after which the slots of a relay that has vanished are another's."""

@@ -172,8 +172,11 @@ class Lanes:
         loop = asyncio.get_running_loop()
         while True:
             while line:
-                taken = [line.popleft() for _ in range(pace.share(len(line)))]
-                rest = await handle(taken)
+                async with pace.turn():
+                    if not line:  # others have taken what was there
+                        break
+                    taken = [line.popleft() for _ in range(pace.share(len(line)))]
+                    rest = await handle(taken)
                 self._put_back(lane, rest)
                 self._finish(len(taken) - len(rest))
             lane.wakeup = wakeup = loop.create_future()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
 BUDGET: Final = 0.05
 """Seconds of handling after which a transaction is committed, where all others wait for it (T13)."""
 _FEW: Final = 4
-"""Lanes that are enough for what they could all do within the budget: more would only make smaller transactions."""
+"""Lanes that are enough where handlers are quick: more would only make smaller transactions, and keep the relay, which
+has one turn where they have one each, from going along with them."""
+_QUICK: Final = BUDGET / 25
+"""Seconds of its own that a quick handler takes at most."""
+_PATIENCE: Final = 0.5
+"""Seconds after which a lane goes on beside those few all the same: they may be waiting for what it has."""
 _LONGEST: Final = 1.0
 """The same where only those wait who want the rows that it has changed, and lanes beside it slow it down."""
 
@@ -24,7 +32,7 @@ class Pace:
     ask it, has less to do with larger transactions. Nor is it a handler's own time.
     """
 
-    __slots__ = ("_lanes", "_most", "_tried", "clock", "limit", "longest")
+    __slots__ = ("_each", "_few", "_lanes", "_most", "_queue", "_working", "clock", "limit", "longest")
 
     def __init__(
         self,
@@ -42,14 +50,61 @@ class Pace:
         self.clock: Final = clock
         self._most = most
         self._lanes = lanes
-        self._tried = False
+        self._few = 2 if one_at_a_time else _FEW
+        self._each = float("inf")
+        """Seconds of its own that a handler took of late."""
+        self._working = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """A lane's turn to take deliveries and handle them. Quick handlers' lanes take turns, in the order of asking.
+
+        What comes while a lane waits lines up for it. None waits longer than half a second.
+        """
+        if self._working < self._few or not self._quick:
+            self._working += 1
+        else:
+            await self._line_up()
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self._call()
+
+    async def _line_up(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await turn
+        except TimeoutError:
+            if turn.cancelled():
+                self._working += 1
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had been called
+                self._working -= 1
+                self._call()
+            raise
+
+    def _call(self) -> None:
+        """Those whose turn it is. Their work is counted from now on, so that nobody comes in between."""
+        while self._queue and (self._working < self._few or not self._quick):
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._working += 1
+
+    @property
+    def _quick(self) -> bool:
+        return self._each <= _QUICK
 
     def share(self, waiting: int) -> int:
         """Messages to take of `waiting`, which is not zero: some for each lane, before any lane gets many.
 
         Where handlers are known to be fast a few lanes share them, so that each has many for its transaction.
         """
-        wanted = max(_FEW, -(-waiting // self.limit)) if self._tried else self._lanes
+        wanted = max(self._few, -(-waiting // self.limit)) if self._quick else self._lanes
         return min(self.limit, -(-waiting // min(self._lanes, wanted)))
 
     def met(self) -> None:
@@ -58,7 +113,7 @@ class Pace:
 
     def ran(self, count: int, seconds: float) -> None:
         """`count` messages took their handlers `seconds` of their own."""
-        self._tried = True
+        self._each = seconds / count
         if seconds > BUDGET:
             self.limit = max(1, int(count * BUDGET / seconds))
         elif seconds < BUDGET / 2:
