@@ -33,7 +33,7 @@ def test_a_store_has_a_week_batches_of_fifty_and_upgrades_itself_where_it_is_a_f
 ) -> None:
     store = load(with_store({"url": url}), environ={}).services["stock"].store
     assert store is not None
-    assert (store.window, store.batch, store.upgrade, store.shown) == (7 * 86400, 50, upgrade, shown)
+    assert (store.window, store.batch, store.upgrade, store.shown) == (7 * 86400, 100, upgrade, shown)
     assert store.url.get_secret_value() == url
     assert SECRET not in f"{store!r} {store}"
 

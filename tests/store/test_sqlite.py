@@ -53,6 +53,19 @@ async def test_a_commit_is_on_the_disk_when_it_returns(new_store):
         assert await execute(store, "PRAGMA journal_mode") == [("wal",)]
 
 
+@in_loop
+async def test_the_relays_commits_need_not_be_on_the_disk_and_all_others_are_whatever_connection_they_get(new_store):
+    """A power failure would have it publish once more. Nor is anything written back in its commits: that takes time."""
+    async with opened(new_store()) as store:
+        for first in (True, False, True, True, False):
+            async with store.transaction(first=first) as transaction:
+                pragmas = [
+                    (await transaction.connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+                    for name in ("synchronous", "wal_autocheckpoint")
+                ]
+            assert pragmas == ([1, 0] if first else [2, 1000])
+
+
 WITHIN = {"SCAN CONSTANT ROW", "SCAN wanted", "SCAN (subquery-1)"}
 """Steps through what a statement brings itself, or has found."""
 

@@ -34,6 +34,7 @@ T = TypeVar("T")
 _BUSY_SECONDS: Final = 10.0  # how long the writer of another process is waited for
 _LONGEST_PAUSE: Final = 0.05
 _FULL: Final = 2
+_PAGES: Final = 1000  # SQLite's own default: pages in the log when a COMMIT writes them back, which takes time
 
 
 def use_inline_sqlite() -> str:
@@ -81,18 +82,30 @@ class _Cursor(sqlite3.Cursor):
 class InlineConnection(sqlite3.Connection):
     """A connection whose cursors and commits are for SQLAlchemy's greenlet; `execute` and `executemany` for anyone."""
 
+    lasting = True
+    """Whether COMMIT is on the disk when it returns; else it is there with the next one that is, and takes no time."""
+    _is_lasting = True
+
     def cursor(self, factory: Any = _Cursor) -> Any:
         return super().cursor(factory)
 
     def commit(self) -> None:
-        if self.in_transaction:
+        if not self.in_transaction:
+            return
+        if self._is_lasting:
             await_only(to_the_end(asyncio.to_thread(super().commit)))
+        else:
+            super().commit()
 
     def close(self) -> None:
         await_only(to_the_end(asyncio.to_thread(super().close)))  # the last one to close writes the log back
 
     async def begin(self) -> None:
         """Begins to write. The writer of another process is waited for; then sqlite3.OperationalError."""
+        if self._is_lasting is not self.lasting:
+            self._is_lasting = self.lasting
+            self.execute(f"PRAGMA synchronous = {'FULL' if self.lasting else 'NORMAL'}")
+            self.execute(f"PRAGMA wal_autocheckpoint = {_PAGES if self.lasting else 0}")
         await self._patiently("BEGIN IMMEDIATE")
 
     async def prepare(self) -> None:

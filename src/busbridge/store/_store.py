@@ -110,12 +110,13 @@ class Store:
 
         The exception goes through as it is. CommitUnknown where the connection went between COMMIT and its answer.
         On SQLite one transaction goes on at a time: others wait, in their order, behind those that ask to be `first`.
+        What these write lasts from the next commit of another one: a power failure before that undoes it.
         StoreError for one inside another, which would wait for itself: of the same task, or of one that it waits for.
         """
         if self._closed:
             raise ClosedError(repr(self))
         turn = nullcontext() if self._turns is None else self._turns.turn(first=first)
-        async with turn, self._begun() as transaction:
+        async with turn, self._begun(lasting=not first) as transaction:
             yield transaction
 
     def told(self, error: BaseException) -> StoreError | None:
@@ -200,7 +201,8 @@ class Store:
         """Up to `limit` rows that may be published now, in the order of their ids; none for destinations in `without`.
 
         A row that waits for its next try, or is parked, holds the later ones of its destination and key. What the
-        broker has confirmed, `sent`, is deleted before, in the same transaction; in doubt it is given once more.
+        broker has confirmed, `sent`, is deleted before, in the same transaction; in doubt it is given once more, also
+        after a power failure.
         """
 
         async def exchanged(statements: Statements) -> list[OutboxRow]:
@@ -284,8 +286,8 @@ class Store:
             return await self._guard.run(transaction.connection.run_sync(work))
 
     @asynccontextmanager
-    async def _begun(self) -> AsyncGenerator[Transaction]:
-        connection, statements = await self._begin()
+    async def _begun(self, *, lasting: bool) -> AsyncGenerator[Transaction]:
+        connection, statements = await self._begin(lasting=lasting)
         broken = False
         try:
             yield Transaction(connection, statements, self._guard, self.service)
@@ -297,31 +299,33 @@ class Store:
         finally:
             await to_the_end(self._leave(connection, broken=broken))
 
-    async def _begin(self) -> tuple[AsyncConnection, Statements]:
+    async def _begin(self, *, lasting: bool) -> tuple[AsyncConnection, Statements]:
         """A connection in a new transaction.
 
         A pooled one may have been cut since it was used last: nothing has been done yet, so a new one is tried.
         """
         try:
-            return await self._guard.run(self._connected())
+            return await self._guard.run(self._connected(lasting=lasting))
         except StoreUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
                 raise
-            return await self._guard.run(self._connected())
+            return await self._guard.run(self._connected(lasting=lasting))
 
-    async def _connected(self) -> tuple[AsyncConnection, Statements]:
+    async def _connected(self, *, lasting: bool) -> tuple[AsyncConnection, Statements]:
         connection = await self._engine.connect()
         try:
+            statements = await self._statements(connection, lasting=lasting)
             await connection.begin()
-            return connection, await self._statements(connection)
+            return connection, statements
         except BaseException:
             await to_the_end(self._leave(connection))
             raise
 
-    async def _statements(self, connection: AsyncConnection) -> Statements:
+    async def _statements(self, connection: AsyncConnection, *, lasting: bool) -> Statements:
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
         if self.one_at_a_time:
+            driver.lasting = lasting
             return SQLiteStatements(driver)
         await connection.execution_options(**{INFO: raw.info})
         return PostgreSQLStatements(driver, raw.info)
