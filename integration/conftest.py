@@ -40,7 +40,7 @@ B = TypeVar("B", bound=Broker)
 
 _HERE = Path(__file__).parent
 _OWN_NAME = "busbridge-pytest-"
-_PROCESS_OF = re.compile(r"busbridge-(?:pytest|test)-(\d+)")  # the second is the name that scripts/test gives
+_PROCESS_OF = re.compile(r"busbridge-(?:pytest|test)-(\d+)\b")  # the second is the name that scripts/test gives
 _TEST_SECONDS = 300  # a test may start a broker first, or wait for one that comes back
 _LOGIN_BY_CERTIFICATE = """
 auth_mechanisms.1 = PLAIN
@@ -77,7 +77,7 @@ def _remove_orphans() -> None:
     """Removes the sets of runs that were killed before they could do it."""
     with machine_lock("orphans"):
         for name in BrokerSet.names():
-            if (match := _PROCESS_OF.fullmatch(name)) and not Path(f"/proc/{match[1]}").exists():
+            if (match := _PROCESS_OF.match(name)) and not Path(f"/proc/{match[1]}").exists():
                 BrokerSet(name).down()
 
 
