@@ -15,7 +15,7 @@ from busbridge.runtime._event import event_of
 from busbridge.runtime._limit import limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from busbridge.contract import Contract, Registry
@@ -42,6 +42,8 @@ class Bound(NamedTuple):
     """What is worth another attempt; None: all that is not fatal."""
     discards: tuple[tuple[str, Rule], ...] = ()
     """By name: messages that need not be handled any more."""
+    plain: Callable[[Contract], Awaitable[None]] | None = None
+    """What may be called instead of `call` where nobody traces: it takes no context, so that none need be made."""
 
 
 class Choice(NamedTuple):
@@ -156,4 +158,5 @@ def _bound(handler: Handler, plan: SubscriptionPlan, executor: Executor) -> Boun
         idempotency_key=handler.idempotency_key,
         retry_on=handler.retry_on,
         discards=handler.discards,
+        plain=handler.plain if limit is None else None,
     )

@@ -58,6 +58,12 @@ class Handler:
             return cast("Call", function if self.takes_context else _without_context(function))
         return _in_thread(function, executor, takes_context=self.takes_context)
 
+    @property
+    def plain(self) -> Callable[[Contract], Awaitable[None]] | None:
+        """The function itself, where it is a coroutine function of the message alone: it needs no context made."""
+        wanted = self.is_async and not self.takes_context
+        return cast("Callable[[Contract], Awaitable[None]]", self.function) if wanted else None
+
 
 def make_handler(function: Callable[..., object], declared: Declared) -> Handler:
     """Checks a function's declaration. Raises HandlerError where it can't be a handler."""

@@ -79,9 +79,19 @@ class Handling:
             if reading is None:
                 return
             choice, body, message = reading
-            failure = await self._attempt(choice, message, delivery, delivery.attempt)
-            if failure is None:
-                return
+            bound = choice.only
+            if bound is None or bound.plain is None or self._tracing is not None:
+                failure = await self._attempt(choice, message, delivery, delivery.attempt)
+                if failure is None:
+                    return
+            else:  # the most common handler by far, without what only others need
+                try:
+                    await bound.plain(message)
+                except BaseException as error:  # noqa: BLE001 - `failure_of` lets through what is no failure
+                    failure = failure_of(error, bound)
+                else:
+                    self._accept(delivery)
+                    return
             await self._go_on(choice, body, delivery, failure)
         except StaleDelivery as error:
             _log.info("%s: %s", self._plan.group, error)
