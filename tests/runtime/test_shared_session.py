@@ -179,3 +179,29 @@ async def test_a_handler_that_swallows_the_refusal_of_anothers_row_loses_nothing
         assert [type(each.error) for each in bus.dead] == [IntegrityError]
         assert calls[:3] == ["first", "twice", "looks"], "all of them in one transaction at first"
         assert await rows(stock._storing.store) == [(1, "first")]
+
+
+async def test_a_mapping_that_refuses_an_object_by_itself_fails_its_message_and_no_other(config):
+    """It is found out when all are inserted, and is no error of the database."""
+    service, reserve = stock_service()
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed, context: Context) -> None:
+        context.session.add(Row(id=int(order.order_id), text=order.order_id))
+
+    def refuse(_mapper, _connection, row):
+        if row.text == "2":
+            raise ValueError(row.text)
+
+    event.listen(Row, "before_insert", refuse)
+    try:
+        async with harness(service, config=with_store(config), raise_failures=False) as bus:
+            stock = bus.bus("stock")
+            async with stock._storing.store.transaction() as transaction:
+                await transaction.connection.run_sync(Base.metadata.create_all)
+            await bus.publish_many(Placed(order_id=each) for each in "123")
+            await bus.settled()
+            assert await rows(stock._storing.store) == [(1, "1"), (3, "3")]
+            assert [type(each.error) for each in bus.dead] == [ValueError]
+    finally:
+        event.remove(Row, "before_insert", refuse)

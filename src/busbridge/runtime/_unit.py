@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from busbridge.errors import BusbridgeError, StoreContention, StoreUnavailable
 from busbridge.outbox import (
     Action,
@@ -136,7 +134,7 @@ class Unit:
         try:
             await self._shared.write()
             await self._shared.close()
-        except SQLAlchemyError as error:
+        except Exception as error:  # also what the user's own mapping raises
             ours = self._attempts.told(error)
             raise ours if isinstance(ours, StoreContention | StoreUnavailable) else Undone from error
 

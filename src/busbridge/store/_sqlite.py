@@ -17,7 +17,7 @@ WITH wanted (a, b, c, d) AS (VALUES {wanted})
 SELECT place, source, message_id, run, state, attempt, crashes, redrive FROM wanted CROSS JOIN busbridge_inbox
 WHERE place = a AND source = b AND message_id = c AND run = d"""
 _READ_AT_ONCE: Final = 100
-"""Keys looked up by one statement: of a loop of statements each costs as much as three rows."""
+"""Keys looked up by one statement: a statement costs more than finding a row."""
 _PUT_INBOX: Final = """
 INSERT INTO busbridge_inbox (place, source, message_id, run, service, state, attempt, crashes, redrive, changed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
