@@ -117,8 +117,8 @@ def _compared(work: Work, results: Results, side: Side) -> tuple[str, str]:
     if side.name == BUSBRIDGE or BUSBRIDGE not in results:
         return "", ""
     found = ratio(work, results, side.name)
-    if side.informative:
-        return f"{found:.2f}", "other work"
+    if side.aside:
+        return f"{found:.2f}", side.aside
     colour = "green" if reached(work, side.name, found) else "red"
     sign = "≤" if work.is_latency else "≥"
     return f"[{colour}]{found:.2f}[/]", f"{sign} {work.targets[side.name]:g}"

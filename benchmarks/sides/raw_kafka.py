@@ -87,21 +87,26 @@ async def publish_paced(job: Job) -> None:
     publisher.check(job.total)
 
 
-async def consume(job: Job, tally: Tally) -> None:
-    consumer = Consumer({
+def settings(job: Job) -> dict[str, str | int | bool]:
+    """How every side written by hand consumes."""
+    return {
         "bootstrap.servers": job.servers,
         "group.id": job.place,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "partition.assignment.strategy": "cooperative-sticky",
         "fetch.queue.backoff.ms": 10,
-    })  # fmt: skip
+    }
+
+
+async def consume(job: Job, tally: Tally) -> None:
+    consumer = Consumer(settings(job))
     consumer.subscribe([job.place])
     committed = time.monotonic()
     while not tally.finished.is_set():
         first = consumer.consume(1, 0.1)
         for message in first + consumer.consume(FETCH - 1, 0) if first else ():
-            await _handle(message, tally)
+            await handle(message, tally)
         if time.monotonic() - committed > COMMIT_SECONDS and tally.handled:
             consumer.commit(asynchronous=True)
             committed = time.monotonic()
@@ -109,7 +114,8 @@ async def consume(job: Job, tally: Tally) -> None:
     consumer.close()
 
 
-async def _handle(message: Message, tally: Tally) -> None:
+async def handle(message: Message, tally: Tally) -> None:
+    """What every side written by hand does with a message."""
     error = message.error()
     if error is not None:
         raise KafkaException(error)
