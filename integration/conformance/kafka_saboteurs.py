@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from confluent_kafka import Producer
+
 from busbridge_kafka import KafkaTransport
+from busbridge_kafka import _options as options
 from busbridge_kafka._partition import Assignment
 from busbridge_kafka._source import KafkaSource
 
@@ -26,6 +29,14 @@ def subscribing(bend):
 
     make.__name__, make.__doc__ = bend.__name__, bend.__doc__
     return make
+
+
+class WantsNoAnswer(KafkaTransport):
+    """Takes a message for confirmed as soon as it is written to its connection."""
+
+    def _make_producer(self, on_stranded):
+        made = options.producer_options(self._settings, self._note, on_stranded)
+        return Producer({**made, "enable.idempotence": False, "acks": 0})
 
 
 class Maximum(Assignment):

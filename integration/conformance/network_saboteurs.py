@@ -44,3 +44,24 @@ def waits_past_the_deadline(transport):
     honest = transport.publish
     transport.publish = lambda entries, seconds: honest(entries, 2 * seconds)
     return transport
+
+
+def gives_up_at_silence(transport):
+    """Hands over nothing more once a session has ended because nothing was heard."""
+
+    async def subscribe(plan, honest=transport.subscribe):
+        source = await honest(plan)
+        receive, sessions = source.receive, set()
+
+        async def of_the_first_sessions():
+            while True:
+                deliveries = await receive()
+                sessions.update(each.session for each in deliveries)
+                if all(each.alive for each in sessions):
+                    return deliveries
+
+        source.receive = of_the_first_sessions
+        return source
+
+    transport.subscribe = subscribe
+    return transport

@@ -28,6 +28,7 @@ ON_RABBITMQ = {
     "finishes_before_the_dead_letter": ["C10-rejected_is_never_lost-queue"],
     "settles_stale_deliveries": ["C13-stale_settlement_is_harmless-queue", "C32-silent_member_is_fenced-queue"],
     "ignores_the_prefetch": ["C16-in_flight_bound-queue"],
+    "never_expires": ["C26-expired_is_a_dead_letter-queue"],
     "hands_over_at_once": ["C17-order_survives_graceful_stop-ordered_queue"],
     "ResendsOutOfOrder": ["C17-order_survives_bad_entry-ordered_queue"],
     "ResendsNothing": ["C05-batch_outcomes_itemised-topic"],
@@ -49,17 +50,25 @@ ON_KAFKA = {
 }
 """Each saboteur of the Kafka adapter, and the cases that must notice it."""
 
-ON_A_SILENT_NETWORK = ("takes_silence_for_success", "takes_silence_for_refusal", "waits_past_the_deadline")
-"""What C04 must notice of any transport."""
+ON_A_SILENT_NETWORK = {
+    "takes_silence_for_success": ["C04-unknown_outcome_is_reported", "C31-partition_heals"],
+    "takes_silence_for_refusal": ["C04-unknown_outcome_is_reported", "C31-partition_heals"],
+    "waits_past_the_deadline": ["C04-unknown_outcome_is_reported"],
+    "gives_up_at_silence": ["C31-partition_heals"],
+}
+"""What C04 and C31 must notice of any transport."""
+
+COMES_BACK = 60.0
+"""Seconds in which all that was confirmed has come, also when its broker was killed: what is late is not lost."""
 
 
 def pairs(table):
     return [pytest.param(each, case, marks=marks(case)) for each, cases in table.items() for case in cases]
 
 
-def must_fail(case, rig):
+def must_fail(case, rig, patience=8.0):
     """What breaks a promise in a race breaks it now and then: one run of three must show it."""
-    rig.patience = 8.0
+    rig.patience = patience
     with pytest.raises(RowFailed):
         for _ in range(3):
             asyncio.run(run(CASES[case], rig))
@@ -76,22 +85,29 @@ def test_is_noticed_on_kafka(saboteur, case, request):
     must_fail(case, KafkaRig(kafka, maker=getattr(kafka_saboteurs, saboteur)))
 
 
-@pytest.mark.parametrize("saboteur", ON_A_SILENT_NETWORK)
-def test_is_noticed_on_rabbitmq_when_the_network_is_silent(saboteur, rabbitmq):
+@pytest.mark.parametrize(("saboteur", "case"), pairs(ON_A_SILENT_NETWORK))
+def test_is_noticed_on_rabbitmq_when_the_network_is_silent(saboteur, case, rabbitmq):
     bend = getattr(network_saboteurs, saboteur)
     maker = lambda settings: bend(RabbitMQTransport(settings))  # noqa: E731 - a line says it
-    must_fail("C04-unknown_outcome_is_reported-queue", RabbitMQRig(rabbitmq, maker=maker))
+    must_fail(f"{case}-queue", RabbitMQRig(rabbitmq, maker=maker))
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("saboteur", ON_A_SILENT_NETWORK)
-def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, private_kafka):
+@pytest.mark.parametrize(("saboteur", "case"), pairs(ON_A_SILENT_NETWORK))
+def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, case, private_kafka):
     bend = getattr(network_saboteurs, saboteur)
     maker = lambda settings: bend(KafkaTransport(settings))  # noqa: E731 - a line says it
-    must_fail("C04-unknown_outcome_is_reported-stream", KafkaRig(private_kafka, maker=maker))
+    must_fail(f"{case}-stream", KafkaRig(private_kafka, maker=maker))
 
 
 @pytest.mark.faults
 def test_is_noticed_on_rabbitmq_when_the_broker_is_killed(private_rabbitmq):
     maker = lambda settings: network_saboteurs.confirms_in_haste(RabbitMQTransport(settings))  # noqa: E731
-    must_fail("C02-confirmed_is_durable-queue", RabbitMQRig(private_rabbitmq, maker=maker, restartable=True))
+    rig = RabbitMQRig(private_rabbitmq, maker=maker, restartable=True)
+    must_fail("C02-confirmed_is_durable-queue", rig, patience=COMES_BACK)
+
+
+@pytest.mark.faults
+def test_is_noticed_on_kafka_when_the_broker_is_killed(private_kafka):
+    rig = KafkaRig(private_kafka, maker=kafka_saboteurs.WantsNoAnswer, restartable=True)
+    must_fail("C02-confirmed_is_durable-stream", rig, patience=COMES_BACK)

@@ -134,6 +134,20 @@ def ignores_the_prefetch(settings):
     return transport
 
 
+def never_expires(settings):
+    """Hands over what nobody read in time."""
+    transport = RabbitMQTransport(settings)
+    provision = transport.provision
+
+    def without_ttl(topology):
+        return provision(
+            replace(topology, destinations=tuple(replace(each, ttl=None) for each in topology.destinations))
+        )
+
+    transport.provision = without_ttl
+    return transport
+
+
 class HandsOverAtOnce(Share):
     async def _hand_over(self, shard, consumer):
         await self._claims.release(shard)

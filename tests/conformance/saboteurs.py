@@ -286,6 +286,26 @@ class ForeignPositions(Bent):
         ]
 
 
+class NeverExpires(Bent):
+    """Hands over what nobody read in time."""
+
+    async def provision(self, topology):
+        everlasting = tuple(replace(each, ttl=None) for each in topology.destinations)
+        await self.inner.provision(Topology(everlasting, topology.subscriptions))
+
+
+class ForgetsWhatExpires(Bent):
+    """Keeps no dead letter of what nobody read in time."""
+
+    async def dead_letters(self, plan):
+        place = await self.inner.dead_letters(plan)
+
+        async def receive():
+            return [each for each in await place.receive() if ("busbridge-dead-reason", "expired") not in each.headers]
+
+        return BentDeadLetters(place, receive=receive)
+
+
 class OneGroupEach(Bent):
     """Gives every member a group of its own."""
 
@@ -724,6 +744,8 @@ class SettlesApart(Bent):
 
 
 SABOTEURS = {
+    NeverExpires: ["C26-expired_is_a_dead_letter-queue"],
+    ForgetsWhatExpires: ["C26-expired_is_a_dead_letter-queue"],
     PublishesInAnyCase: ["C34-transaction_all_or_nothing-stream"],
     SettlesApart: ["C34-transaction_all_or_nothing-stream"],
     Drops: ["C07-ack_is_final-queue", "C22-members_compete-topic", "C29-churn_under_load-stream"],

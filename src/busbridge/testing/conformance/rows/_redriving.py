@@ -75,7 +75,7 @@ async def _redriven_half(bench: Bench, failing: Subscription) -> list[str]:
             if outcome.status is not Status.CONFIRMED:
                 raise RowFailed(f"a redrive that nothing speaks against ended as {outcome!r}: {outcome.error}")
         await place.remove(half)
-        return [_id(each) for each in half]
+        return [id_of(each) for each in half]
     finally:
         await place.close()
 
@@ -86,7 +86,7 @@ async def _all(bench: Bench, failing: Subscription) -> tuple[DeadLetters, list[B
     async with asyncio.timeout(bench.rig.patience):
         while True:
             place = await client.dead_letters(failing.plan)
-            letters = await _received(place)
+            letters = await received(place)
             if len(letters) >= _COUNT:
                 return place, letters
             await place.close()
@@ -96,12 +96,13 @@ async def _all(bench: Bench, failing: Subscription) -> tuple[DeadLetters, list[B
 async def _seen(bench: Bench, failing: Subscription) -> list[str]:
     place = await cast("Redrivable", await bench.client()).dead_letters(failing.plan)
     try:
-        return [_id(each) for each in await _received(place)]
+        return [id_of(each) for each in await received(place)]
     finally:
         await place.close()
 
 
-async def _received(place: DeadLetters) -> list[Buried]:
+async def received(place: DeadLetters) -> list[Buried]:
+    """All that a place still hands over."""
     letters: list[Buried] = []
     try:
         while True:
@@ -124,7 +125,8 @@ def _compare(what: str, found: Sequence[str], wanted: Sequence[str]) -> None:
         raise RowFailed(f"{sorted(found)} {what}, and not one each of {sorted(wanted)}")
 
 
-def _id(letter: Buried) -> str:
+def id_of(letter: Buried) -> str:
+    """The id of the message that it was."""
     return header_of(letter.headers, "id") or ""
 
 
