@@ -25,7 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from busbridge import Context, Service
 from busbridge.outbox import Relay, TimerSource, _seams
 from busbridge.runtime import replay, serve
-from busbridge.runtime._replay_log import RunLog
+from busbridge.runtime.replays._log import RunLog
 from busbridge.transport import Status
 from busbridge_kafka import _dead_letters as kafka_dead_letters
 from busbridge_rabbitmq import _dead_letters as rabbit_dead_letters

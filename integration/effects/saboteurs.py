@@ -6,9 +6,9 @@ import asyncio
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from busbridge.runtime._effects import Effects
-from busbridge.runtime._outbox_gate import OutboxGate
-from busbridge.runtime._unit import Unit
+from busbridge.runtime.effects._effects import Effects
+from busbridge.runtime.effects._outbox_gate import OutboxGate
+from busbridge.runtime.effects._unit import Unit
 
 _ON_ITS_WAY = 0.5
 """Seconds after which a broker has heard a settlement, however lazily it is told."""

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from busbridge import Bus, Context, Service
 from busbridge.routing import load
-from busbridge.runtime import InstalledTransports, _outbox_gate, remove
+from busbridge.runtime import InstalledTransports, remove
+from busbridge.runtime.effects import _outbox_gate
 from integration.brokers import Kafka
 from integration.effects.contracts import Booked, Ordered
 from integration.effects.databases import PostgreSQLDatabase, SQLiteFile

@@ -9,7 +9,7 @@ import pytest
 from pydantic import field_validator
 
 from busbridge import Contract, HandlerError, InvalidEnvelope, Registry, Service, load
-from busbridge.runtime._dispatch import Dispatcher
+from busbridge.runtime.handling._dispatch import Dispatcher
 from busbridge.transport import Delivery, Session
 from tests.attack.helpers import ENVELOPE, at_work
 from tests.runtime.conftest import Placed

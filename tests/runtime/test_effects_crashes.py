@@ -13,7 +13,7 @@ from busbridge import Bus, Context, Service
 from busbridge.outbox import CRASHES, Action, Arrival, Decision, _seams
 from busbridge.retry import read_record
 from busbridge.runtime import MemoryTransports
-from busbridge.runtime._begun import Begun
+from busbridge.runtime.effects._begun import Begun
 from busbridge.store import InboxKey, InboxRow, InboxState
 from tests.runtime.conftest import Placed
 from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written

@@ -11,7 +11,7 @@ from busbridge import Bus, Context, Service
 from busbridge.outbox import _seams
 from busbridge.retry import read_record
 from busbridge.runtime import MemoryTransports
-from busbridge.runtime._effects import Effects
+from busbridge.runtime.effects._effects import Effects
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved
 from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from busbridge import Context
 from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUnavailable
-from busbridge.runtime import _effects
+from busbridge.runtime.effects import _effects
 from busbridge.store import Transaction
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved

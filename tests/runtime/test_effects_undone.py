@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from busbridge.runtime._caution import Caution
+from busbridge.runtime.effects._caution import Caution
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved

@@ -15,9 +15,9 @@ from busbridge.errors import AccessRefused, ConfigurationError, TransactionAbort
 from busbridge.memory import MemoryBroker, MemoryTransport
 from busbridge.routing import Topology, TransportSettings, load
 from busbridge.runtime import MemoryTransports
-from busbridge.runtime._counts import Counts
-from busbridge.runtime._exactly import Exactly
 from busbridge.runtime._startup import joined
+from busbridge.runtime.exactly_once._exactly import Exactly
+from busbridge.runtime.handling._counts import Counts
 from busbridge.testing import harness
 from busbridge.transport import Entry
 from tests.runtime.conftest import Placed, Reserved
@@ -292,7 +292,7 @@ async def test_what_makes_it_impossible_to_commit_stops_the_subscription(exact):
 
 
 async def test_while_handlers_are_at_work_messages_are_committed_together(exact, monkeypatch):
-    monkeypatch.setattr("busbridge.runtime._exactly.INTERVAL", 0.2)
+    monkeypatch.setattr("busbridge.runtime.exactly_once._exactly.INTERVAL", 0.2)
     exact["services"]["stock"]["subscriptions"]["reserve"] |= {"concurrency": 4}
     sizes = []
 

@@ -10,11 +10,12 @@ import pytest
 
 from busbridge import Bus, Context, Service
 from busbridge.routing import load
-from busbridge.runtime import MemoryTransports, _outbox_gate
+from busbridge.runtime import MemoryTransports
 from busbridge.runtime._bus import relay_of
-from busbridge.runtime._counts import Counts
-from busbridge.runtime._outbox_gate import Entrance
-from busbridge.runtime._sender import Sender
+from busbridge.runtime.effects import _outbox_gate
+from busbridge.runtime.effects._outbox_gate import Entrance
+from busbridge.runtime.handling._counts import Counts
+from busbridge.runtime.publishing._sender import Sender
 from busbridge.store import Store
 from busbridge.transport import Outcome, Session, Status
 from tests.runtime.conftest import Placed, Reserved

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from busbridge.runtime._lanes import Lanes, Together
-from busbridge.runtime._pace import BUDGET, Pace, Stint
+from busbridge.runtime.handling._lanes import Lanes, Together
+from busbridge.runtime.handling._pace import BUDGET, Pace, Stint
 from busbridge.transport import Delivery, Session
 
 

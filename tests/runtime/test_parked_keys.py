@@ -8,8 +8,9 @@ import random
 import pytest
 
 from busbridge import Bus, Context, Contract, Reject, Retry, Service
-from busbridge.runtime import MemoryTransports, _unit
-from busbridge.runtime._effects import Effects
+from busbridge.runtime import MemoryTransports
+from busbridge.runtime.effects import _unit
+from busbridge.runtime.effects._effects import Effects
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved
 from tests.runtime.effects import make_tables, stock_service, until, with_store, write, written

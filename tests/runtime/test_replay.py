@@ -14,7 +14,7 @@ from busbridge.errors import ReplayPublished, ReplayTaken
 from busbridge.routing import load
 from busbridge.runtime import MemoryTransports
 from busbridge.runtime._bus import advance
-from busbridge.runtime._replay_log import RunLog
+from busbridge.runtime.replays._log import RunLog
 
 
 class Sold(Contract, name="shop.sold", version=1, key="order_id"):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from busbridge import Context
-from busbridge.runtime._shared_session import SharedSession
+from busbridge.runtime.effects._shared_session import SharedSession
 from busbridge.store import Store
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed

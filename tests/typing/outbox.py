@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from busbridge import BlockingBus, Bus
-    from busbridge.runtime._django import DjangoConnection
+    from busbridge.runtime.publishing._django import DjangoConnection
 
 
 class Placed(Contract, name="shop.placed", version=1, key="order_id"):

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from busbridge.cli._services import find_services
 from busbridge.errors import StoreError, StoreOutdated
-from busbridge.runtime._strangers import strangers
+from busbridge.runtime.effects._strangers import strangers
 from busbridge.store import Store
 
 if TYPE_CHECKING:

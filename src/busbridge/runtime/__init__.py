@@ -2,29 +2,29 @@
 
 from busbridge.runtime._blocking import BlockingBus
 from busbridge.runtime._bus import Bus
-from busbridge.runtime._context import Context, DeliveryInfo
-from busbridge.runtime._counts import Counts
-from busbridge.runtime._dead_letters import DeadLetters, Group
-from busbridge.runtime._handler import Handler
-from busbridge.runtime._letter import Letter, Which
 from busbridge.runtime._made_up import made_up
-from busbridge.runtime._observer import Observer
-from busbridge.runtime._operating import dead_letters_of
-from busbridge.runtime._outcomes import PublishError, Undelivered
-from busbridge.runtime._prepared import Prepared
-from busbridge.runtime._read import Start, StreamMessage, StreamReader
-from busbridge.runtime._redriving import Done, Refused
-from busbridge.runtime._removal import remove
-from busbridge.runtime._replay import Replay
 from busbridge.runtime._replay_serve import replay
-from busbridge.runtime._replaying import Publish
-from busbridge.runtime._resources import Lifespan
-from busbridge.runtime._scheduled import Scheduled
 from busbridge.runtime._serve import relay, serve
 from busbridge.runtime._service import Service, Subscription
 from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports
+from busbridge.runtime.dead_letters._dead_letters import DeadLetters, Group
+from busbridge.runtime.dead_letters._letter import Letter, Which
+from busbridge.runtime.dead_letters._operating import dead_letters_of
+from busbridge.runtime.dead_letters._redriving import Done, Refused
+from busbridge.runtime.dead_letters._removal import remove
+from busbridge.runtime.handling._context import Context, DeliveryInfo
+from busbridge.runtime.handling._counts import Counts
+from busbridge.runtime.handling._handler import Handler
+from busbridge.runtime.handling._resources import Lifespan
+from busbridge.runtime.publishing._observer import Observer
+from busbridge.runtime.publishing._outcomes import PublishError, Undelivered
+from busbridge.runtime.publishing._prepared import Prepared
+from busbridge.runtime.publishing._scheduled import Scheduled
+from busbridge.runtime.replays._read import Start, StreamMessage, StreamReader
+from busbridge.runtime.replays._replay import Replay
+from busbridge.runtime.replays._replaying import Publish
 
 __all__ = [
     "BlockingBus",

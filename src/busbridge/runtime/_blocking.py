@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from busbridge.contract import Contract
     from busbridge.routing import Source
-    from busbridge.runtime._collected import Collected
-    from busbridge.runtime._django import DjangoConnection
-    from busbridge.runtime._outcomes import PublishError
-    from busbridge.runtime._read import C, OnInvalid, Start, StreamMessage, StreamReader
-    from busbridge.runtime._scheduled import Scheduled
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
+    from busbridge.runtime.publishing._collected import Collected
+    from busbridge.runtime.publishing._django import DjangoConnection
+    from busbridge.runtime.publishing._outcomes import PublishError
+    from busbridge.runtime.publishing._scheduled import Scheduled
+    from busbridge.runtime.replays._read import C, OnInvalid, Start, StreamMessage, StreamReader
     from busbridge.transport import Until
 
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
 from busbridge.errors import ClosedError, ConfigurationError, Fault
-from busbridge.runtime._batches import in_batches
 from busbridge.runtime._opening import (
     connected,
     opened_store,
@@ -16,15 +15,16 @@ from busbridge.runtime._opening import (
     senders_through,
     tell_without_store,
 )
-from busbridge.runtime._operating import dead_letters_through
-from busbridge.runtime._outcomes import PublishError
-from busbridge.runtime._publishing import Publishing, missing
-from busbridge.runtime._read_streams import Streams
-from busbridge.runtime._replaying import replay_of
-from busbridge.runtime._resources import R
 from busbridge.runtime._startup import joined
 from busbridge.runtime._transports import InstalledTransports
 from busbridge.runtime._works import Works, works_through
+from busbridge.runtime.dead_letters._operating import dead_letters_through
+from busbridge.runtime.handling._resources import R
+from busbridge.runtime.publishing._batches import in_batches
+from busbridge.runtime.publishing._outcomes import PublishError
+from busbridge.runtime.publishing._publishing import Publishing, missing
+from busbridge.runtime.replays._replaying import replay_of
+from busbridge.runtime.replays._streams import Streams
 from busbridge.telemetry import detect
 
 if TYPE_CHECKING:
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
     from busbridge.contract import Contract
     from busbridge.routing import Config, SubscriptionPlan
     from busbridge.routing import Source as ConfigSource
-    from busbridge.runtime._collected import Collected
-    from busbridge.runtime._counts import Counts
-    from busbridge.runtime._dead_letters import DeadLetters
-    from busbridge.runtime._django import DjangoConnection
-    from busbridge.runtime._observer import Observer
-    from busbridge.runtime._outbox import Outbox
-    from busbridge.runtime._outcomes import Undelivered
-    from busbridge.runtime._prepared import Prepared
-    from busbridge.runtime._read import C, OnInvalid, Start, StreamReader
-    from busbridge.runtime._replay import Replay
-    from busbridge.runtime._replaying import Publish
-    from busbridge.runtime._scheduled import Scheduled
     from busbridge.runtime._service import Service
-    from busbridge.runtime._storing import Storing
-    from busbridge.runtime._transaction import BusTransaction
     from busbridge.runtime._transports import Transports
-    from busbridge.runtime._worker import Worker
+    from busbridge.runtime.dead_letters._dead_letters import DeadLetters
+    from busbridge.runtime.effects._storing import Storing
+    from busbridge.runtime.handling._counts import Counts
+    from busbridge.runtime.handling._worker import Worker
+    from busbridge.runtime.publishing._collected import Collected
+    from busbridge.runtime.publishing._django import DjangoConnection
+    from busbridge.runtime.publishing._observer import Observer
+    from busbridge.runtime.publishing._outbox import Outbox
+    from busbridge.runtime.publishing._outcomes import Undelivered
+    from busbridge.runtime.publishing._prepared import Prepared
+    from busbridge.runtime.publishing._scheduled import Scheduled
+    from busbridge.runtime.publishing._transaction import BusTransaction
+    from busbridge.runtime.replays._read import C, OnInvalid, Start, StreamReader
+    from busbridge.runtime.replays._replay import Replay
+    from busbridge.runtime.replays._replaying import Publish
     from busbridge.transport import Until
 
 _log = logging.getLogger("busbridge.bus")

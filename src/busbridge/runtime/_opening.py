@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from busbridge.runtime._publishing import Publishing
-from busbridge.runtime._sender import Sender
 from busbridge.runtime._startup import used_transports
+from busbridge.runtime.publishing._publishing import Publishing
+from busbridge.runtime.publishing._sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
     from busbridge.routing import Config
-    from busbridge.runtime._observer import Observer
     from busbridge.runtime._service import Service
-    from busbridge.runtime._storing import Storing
     from busbridge.runtime._transports import Transports
+    from busbridge.runtime.effects._storing import Storing
+    from busbridge.runtime.publishing._observer import Observer
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Transport
 
@@ -29,7 +29,7 @@ async def opened_store(stack: AsyncExitStack, service: str, config: Config) -> S
     plan = config.services[service].store if service in config.services else None
     if plan is None:
         return None
-    from busbridge.runtime._storing import Storing  # noqa: PLC0415 - without a store nothing of SQL is imported
+    from busbridge.runtime.effects._storing import Storing  # noqa: PLC0415 - without a store nothing of SQL is imported
 
     return await Storing.opened(stack, service, plan)
 

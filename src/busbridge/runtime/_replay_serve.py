@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from busbridge.routing import Source
-    from busbridge.runtime._read import Start
-    from busbridge.runtime._replay import Replay
-    from busbridge.runtime._replaying import Publish
     from busbridge.runtime._service import Service
     from busbridge.runtime._transports import Transports
+    from busbridge.runtime.replays._read import Start
+    from busbridge.runtime.replays._replay import Replay
+    from busbridge.runtime.replays._replaying import Publish
     from busbridge.transport import Until
 
 _TOLD_EVERY: Final = 1.0

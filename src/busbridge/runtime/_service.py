@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final, overload
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
-from busbridge.runtime._declared import Declared
-from busbridge.runtime._handler import check_contracts, make_handler
-from busbridge.runtime._resources import R
+from busbridge.runtime.handling._declared import Declared
+from busbridge.runtime.handling._handler import check_contracts, make_handler
+from busbridge.runtime.handling._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from busbridge.runtime._context import Context
-    from busbridge.runtime._declared import Errors, Rule
-    from busbridge.runtime._handler import Handler
-    from busbridge.runtime._resources import Lifespan
+    from busbridge.runtime.handling._context import Context
+    from busbridge.runtime.handling._declared import Errors, Rule
+    from busbridge.runtime.handling._handler import Handler
+    from busbridge.runtime.handling._resources import Lifespan
 
 C = TypeVar("C", bound=Contract)
 C1 = TypeVar("C1", bound=Contract)

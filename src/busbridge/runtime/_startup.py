@@ -12,8 +12,8 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
-from busbridge.runtime._exactly_once_faults import exactly_once_faults
 from busbridge.runtime._transport_faults import transport_faults
+from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from busbridge.contract import Registry
-from busbridge.runtime._dispatch import Dispatcher
-from busbridge.runtime._handling import Handling
-from busbridge.runtime._lanes import Lanes
-from busbridge.runtime._worker import Worker
+from busbridge.runtime.handling._dispatch import Dispatcher
+from busbridge.runtime.handling._handling import Handling
+from busbridge.runtime.handling._lanes import Lanes
+from busbridge.runtime.handling._worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from busbridge.routing import Config, SubscriptionPlan
-    from busbridge.runtime._observer import Observer
-    from busbridge.runtime._publishing import Publishing
-    from busbridge.runtime._sender import Sender
     from busbridge.runtime._service import Service
-    from busbridge.runtime._storing import Storing
+    from busbridge.runtime.effects._storing import Storing
+    from busbridge.runtime.publishing._observer import Observer
+    from busbridge.runtime.publishing._publishing import Publishing
+    from busbridge.runtime.publishing._sender import Sender
     from busbridge.telemetry.tracing import Tracing
     from busbridge.transport import Delaying, Redrivable, Source, Transactional, Transport
 
@@ -52,7 +52,7 @@ class Works:
         plan = replace(declared, version=self.service.version)
         transport = self.transports[plan.destination.transport]
         if plan.exactly_once:
-            from busbridge.runtime._exactly_worker import exactly_once  # noqa: PLC0415 - few need it
+            from busbridge.runtime.exactly_once._worker import exactly_once  # noqa: PLC0415 - few need it
 
             return await exactly_once(cast("Transactional", transport), plan, *self._common(plan))
         sources = [await transport.subscribe(plan)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 from busbridge.errors import InvalidEnvelope
 from busbridge.memory import takes
 from busbridge.routing import Kind
-from busbridge.runtime._event import event_of
+from busbridge.runtime.handling._event import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

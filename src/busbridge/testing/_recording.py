@@ -8,7 +8,7 @@ from busbridge.contract import Writer
 from busbridge.envelope import check_headers, derived_id, new_id
 from busbridge.errors import HandlerError
 from busbridge.runtime import Context, DeliveryInfo
-from busbridge.runtime._resources import R
+from busbridge.runtime.handling._resources import R
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

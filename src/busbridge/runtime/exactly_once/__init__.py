@@ -1,0 +1,1 @@
+"""From streams to streams in the transactions of a broker."""
