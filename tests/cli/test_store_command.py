@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from busbridge.cli import main
-from busbridge.store import Store
+from busbridge.store import Store, actions_of
 from tests.store.helpers import ALL_SLOTS, message, opened, put
 
 CONFIG = """\
@@ -99,6 +99,75 @@ def test_outbox_says_of_a_store_that_it_does_not_fit(busbridge):
     done = busbridge("store", "outbox")
     assert (done.returncode, done.out) == (1, "")
     assert "does not fit" in done.err
+
+
+def test_parked_lists_what_was_refused_and_for_what(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked")
+    assert done.returncode == 0
+    assert "inventory: SQLite inventory.db: 1 parked\nbilling: SQLite billing.db: 0 parked\n" in done.out
+    (row,) = [line for line in done.out.splitlines() if line.split()[:1] == ["inventory"]]
+    assert row.split()[:3] == ["inventory", "0", "orders"]
+    assert row.rstrip().endswith("refused")
+
+
+def test_parked_that_is_released_waits_again_and_what_was_done_is_written_down(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", "stored_shop:inventory", "--release", "0")
+    assert done == (0, "inventory: SQLite inventory.db: 1 released, 0 discarded\n", "")
+    assert busbridge("store", "outbox").out.startswith("inventory: SQLite inventory.db: 4 waiting, ")
+    assert "0 parked" in busbridge("store", "parked", "stored_shop:inventory").out
+    (action,) = asyncio.run(written_down())
+    assert (action.what, action.subscription, action.which) == ("release parked", "outbox", "0")
+    assert (action.state, action.done) == ("finished", 1)
+
+
+def test_parked_that_is_discarded_is_gone(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", "stored_shop:inventory", "--discard", "0")
+    assert done == (0, "inventory: SQLite inventory.db: 0 released, 1 discarded\n", "")
+    assert "3 waiting" in busbridge("store", "outbox").out
+
+
+def test_parked_releases_all_that_is(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", "--release", "all")
+    assert "inventory: SQLite inventory.db: 1 released" in done.out
+    assert "billing: SQLite billing.db: 0 released" in done.out
+
+
+def test_an_id_that_is_not_parked_is_told(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", "--release", "0", "--discard", "1")
+    assert done.returncode == 1
+    assert done.err == "nothing is parked with the id 1\n"
+    assert "1 released, 0 discarded" in done.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--discard", "all"), "--discard takes ids, and not `all`"),
+        (("--release", "0", "--discard", "0"), "0 can't be both released and discarded"),
+    ],
+)
+def test_what_is_parked_is_not_decided_about_at_random(busbridge, asked, told):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", *asked)
+    assert done.returncode == 2
+    assert told in " ".join(done.err.replace("│", " ").split())
+    assert "1 parked" in busbridge("store", "outbox").out
+
+
+async def written_down():
+    async with opened(Store("sqlite:///inventory.db", "inventory")) as store:
+        return await actions_of(store, 10)
 
 
 def test_services_that_are_named_are_all_that_is_looked_at(busbridge):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from busbridge.outbox import Outage
-from busbridge.store import SLOTS, OutboxRow
+from busbridge.store import SLOTS, OutboxRow, discard_parked, parked_messages, release_parked
 from tests.outbox.conftest import HISTORY, Broker, Clock, Flaky, relaying
 
 
@@ -96,6 +96,43 @@ async def test_a_refused_row_holds_the_later_rows_of_its_own_key_and_no_others(p
         waiting = await store.waiting()
         assert (waiting.pending, waiting.parked, relay.parked) == (2, 1, 1)
     assert [each.levelno for each in caplog.records if "parked" in each.message] == [logging.ERROR]
+
+
+async def test_a_refused_row_that_is_released_goes_out_before_the_later_ones_of_its_key(place):
+    broker = Broker()
+    broker.refuses.add("a1")
+    async with place.store() as store:
+        (refused,) = await place.put(store, "a1", key="a")
+        await place.put(store, "a2", "a3", key="a")
+        async with relaying(store, broker, poll=0.02) as relay:
+            await relay.idle()
+            (parked,) = await parked_messages(store, 10)
+            assert (parked.message_id, parked.destination, parked.attempts) == (refused, "orders", 1)
+            assert "MessageRefused" in parked.error
+            broker.refuses.clear()
+            assert await release_parked(store, [refused]) == [refused]
+            await broker.got("a3")
+        assert broker.taken == ["a1", "a1", "a2", "a3"]
+        assert await parked_messages(store, 10) == []
+
+
+async def test_a_refused_row_that_is_discarded_is_gone_and_the_later_ones_of_its_key_go_out(place):
+    broker = Broker()
+    broker.refuses |= {"a1", "b1"}
+    async with place.store() as store:
+        (refused,) = await place.put(store, "a1", key="a")
+        await place.put(store, "a2", key="a")
+        await place.put(store, "b1", "b2", key="b")
+        async with relaying(store, broker, poll=0.02) as relay:
+            await relay.idle()
+            assert await discard_parked(store, [refused, "unheard-of"]) == [refused]
+            await broker.got("a2")
+            await relay.idle()
+            assert sorted(broker.taken) == ["a1", "a2", "b1"]
+            assert [each.key for each in await parked_messages(store, 10)] == ['"b"']
+            broker.refuses.clear()
+            assert len(await release_parked(store, None)) == 1
+            await broker.got("b1", "b1", "b2")
 
 
 async def test_a_row_that_is_not_confirmed_holds_its_own_key_until_it_is(place):

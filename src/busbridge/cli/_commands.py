@@ -118,6 +118,17 @@ def store_outbox(targets: Sequence[str], files: Sequence[Path]) -> None:
     _stores.outbox(targets, load(*config_files(files)))
 
 
+def store_parked(targets: Sequence[str], files: Sequence[Path], release: Sequence[str], discard: Sequence[str]) -> None:
+    """Prints what is parked, or decides about it; typer.Exit with 1 where that could not be done."""
+    from busbridge.cli import _parked
+
+    config = load(*config_files(files))
+    if release or discard:
+        _parked.decide(targets, config, _parked.Decided(release, discard))
+    else:
+        _parked.show(targets, config)
+
+
 def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
     """Says whether the stores fit; typer.Exit with 1 where one does not."""
     from busbridge.cli import _stores

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
-import socket
 import sys
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from busbridge.cli._commands import config_files
 from busbridge.cli._dead_letter_json import as_json as letter_json
 from busbridge.cli._dead_tables import action_table, group_table, letter_table, one_letter
+from busbridge.cli._person import who
 from busbridge.cli._services import find_services
 from busbridge.routing import load
 from busbridge.runtime import InstalledTransports, dead_letters_of
@@ -95,7 +94,7 @@ def redrive(target: str, files: Sequence[Path], which: Which, how: How) -> None:
             rate=how.rate,
             canary=how.canary,
             wait=how.wait,
-            who=_who(),
+            who=who(),
             progress=progress,
         )
 
@@ -112,7 +111,7 @@ def discard(target: str, files: Sequence[Path], which: Which, how: How) -> None:
     """Asks, removes them, says how many."""
 
     async def removed(dead: DeadLetters, progress: _Bar) -> Done:
-        return await dead.discard(which, limit=how.limit, who=_who(), progress=progress)
+        return await dead.discard(which, limit=how.limit, who=who(), progress=progress)
 
     _confirm(f"remove for good what is meant by: {which}", how)
     done = asyncio.run(_shown("discarding", target, files, removed))
@@ -171,13 +170,6 @@ def _confirm(what: str, how: How) -> None:
     limit = f", at most {how.limit}" if how.limit else ""
     if not how.yes:
         typer.confirm(f"{what}{limit}?", abort=True)
-
-
-def _who() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return socket.gethostname()
 
 
 def _group(group: Group) -> dict[str, object]:

@@ -128,6 +128,23 @@ def store_outbox(targets: _Targets = None, config: _Files = None) -> None:
     _commands.store_outbox(targets or (), config or ())
 
 
+@_store.command("parked")
+def store_parked(
+    targets: _Targets = None,
+    config: _Files = None,
+    release: Annotated[
+        list[str] | None, typer.Option("--release", metavar="ID|all", help="Publish it again; repeated for several.")
+    ] = None,
+    discard: Annotated[
+        list[str] | None, typer.Option("--discard", metavar="ID", help="Forget it for good; repeated for several.")
+    ] = None,
+) -> None:
+    """List what brokers refused of the outboxes for good, and decide about it. It holds later messages of its key."""
+    from busbridge.cli import _commands
+
+    _commands.store_parked(targets or (), config or (), release or (), discard or ())
+
+
 @_store.command("check")
 def check_store(targets: _Targets = None, config: _Files = None) -> None:
     """Tell the version of the tables, and whether this version works with it. Changes nothing."""

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 def upgrade(targets: Sequence[str], config: Config) -> None:
     """Upgrades every store and says what was done; then typer.Exit with 1 if one could not be."""
-    _each(targets, config, _upgraded)
+    each_store(targets, config, _upgraded)
 
 
 def check(targets: Sequence[str], config: Config) -> None:
     """Says of every store whether it fits, and changes none; then typer.Exit with 1 if one does not."""
-    _each(targets, config, _checked)
+    each_store(targets, config, _checked)
 
 
 async def _upgraded(store: Store) -> str:
@@ -80,7 +80,7 @@ def outbox(targets: Sequence[str], config: Config) -> None:
         plan = config.services[store.service].store
         return _outbox_told(await store.waiting(), plan.outbox_limit if plan else 0)
 
-    _each(targets, config, told)
+    each_store(targets, config, told)
 
 
 def _outbox_told(found: Waiting, limit: int) -> str:
@@ -89,8 +89,8 @@ def _outbox_told(found: Waiting, limit: int) -> str:
     return f"{found.pending:,} waiting{full}{oldest}; {found.parked:,} parked"
 
 
-def _each(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:
-    """One after another, and none left out because another failed."""
+def each_store(targets: Sequence[str], config: Config, work: Callable[[Store], Awaitable[str]]) -> None:
+    """One after another, and each is closed; none is left out because another failed. Then typer.Exit with 1."""
     failures = [store for store in _stores(targets, config) if not asyncio.run(_told(store, work))]
     if failures:
         raise typer.Exit(1)

@@ -89,7 +89,12 @@ class Flight:
     def _park(self, row: OutboxRow, error: BaseException | None) -> None:
         self.parked += 1
         self._marks.refused(row, error)
-        _log.error("message %s to %r is parked in the outbox: %s", row.message_id, row.destination, error)
+        _log.error(
+            "message %s to %r is parked in the outbox, until `busbridge store parked` releases or discards it: %s",
+            row.message_id,
+            row.destination,
+            error,
+        )
 
     def _write_off(self) -> None:
         """What was missed is tried again later. Where nothing got through, no row is to blame: none is held back."""

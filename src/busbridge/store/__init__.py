@@ -5,6 +5,7 @@ It knows SQL and no messages.
 
 from busbridge.store._actions import ActionRow, actions_of, begin_action, ended_by_redrive, write_action
 from busbridge.store._migrations import SchemaState
+from busbridge.store._parked_messages import ParkedMessage, discard_parked, parked_messages, release_parked
 from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
 from busbridge.store._statements import Waiting, WaitingTimers
 from busbridge.store._store import Store
@@ -17,6 +18,7 @@ __all__ = [
     "InboxRow",
     "InboxState",
     "OutboxRow",
+    "ParkedMessage",
     "ParkedRow",
     "RunRow",
     "SchemaState",
@@ -27,6 +29,9 @@ __all__ = [
     "WaitingTimers",
     "actions_of",
     "begin_action",
+    "discard_parked",
     "ended_by_redrive",
+    "parked_messages",
+    "release_parked",
     "write_action",
 ]

@@ -42,18 +42,20 @@ _COLUMNS: Final = tuple(actions.c[name] for name in ActionRow._fields)
 async def begin_action(store: Store, id: str, what: str, subscription: str, which: str, who: str) -> None:  # noqa: A002
     """Writes an action down before it begins. Raises StoreError."""
     values = {"id": id, "what": what, "subscription": subscription, "which": which, "who": who}
-    await _run(store, insert(actions).values(service=store.service, state="running", **values))
+    await run_statement(store, insert(actions).values(service=store.service, state="running", **values))
 
 
 async def write_action(store: Store, id: str, done: int, refused: int, state: str) -> None:  # noqa: A002
     """Writes down how far an action has come. Raises StoreError."""
-    await _run(store, update(actions).where(actions.c.id == id).values(done=done, refused=refused, state=state))
+    await run_statement(
+        store, update(actions).where(actions.c.id == id).values(done=done, refused=refused, state=state)
+    )
 
 
 async def actions_of(store: Store, limit: int) -> list[ActionRow]:
     """The latest actions on a service, newest first. Raises StoreError."""
     found = select(*_COLUMNS).where(actions.c.service == store.service).order_by(actions.c.time.desc()).limit(limit)
-    return [ActionRow(*row) for row in await _run(store, found)]
+    return [ActionRow(*row) for row in await run_statement(store, found)]
 
 
 async def ended_by_redrive(store: Store, redrive: str) -> tuple[int, int]:
@@ -64,11 +66,12 @@ async def ended_by_redrive(store: Store, redrive: str) -> tuple[int, int]:
         .where(inbox.c.service == store.service, inbox.c.changed >= began, inbox.c.redrive == redrive)
         .group_by(inbox.c.state)
     )
-    counts = dict([tuple(row) for row in await _run(store, counted)])
+    counts = dict([tuple(row) for row in await run_statement(store, counted)])
     return counts.get(InboxState.HANDLED.value, 0), counts.get(InboxState.DEAD.value, 0)
 
 
-async def _run(store: Store, statement: Executable) -> list[Any]:
+async def run_statement(store: Store, statement: Executable) -> list[Any]:
+    """An operator's statement in a transaction of its own: its rows, if it returns any. Raises StoreError."""
     try:
         async with store.transaction() as transaction:
             result = await transaction.connection.execute(statement)
