@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import time
 import uuid
 from functools import partial
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from busbridge.routing import Destination, StartAt, SubscriptionPlan, Topology, TransportSettings
     from busbridge.transport import Entry, Outcome, Part, Until
 
+_log: Final = logging.getLogger("busbridge.kafka")
+
 CAPABILITIES: Final = Capabilities(
     kinds=frozenset({Kind.STREAM}),
     compaction=True,
@@ -55,6 +59,8 @@ CAPABILITIES: Final = Capabilities(
 )
 PROBE_SECONDS: Final = 5.0
 """For one attempt to reach the broker; the client tries again within it, with jittered back-off."""
+PAUSE: Final = (0.2, 0.6)
+"""Seconds between two attempts to provision, jittered."""
 CLOSE_SECONDS: Final = 5.0
 """For what is unconfirmed when the transport is closed."""
 
@@ -104,14 +110,33 @@ class KafkaTransport:
         await self._administer(removal.remove, topology)
 
     async def _administer(self, act: Callable[[Admin, Topology], Awaitable[None]], topology: Topology) -> None:
+        """Again and again, since a cluster may be without a controller for a while; what was done already is found.
+
+        Raises Unavailable when patience is at an end, and what does not pass at once.
+        """
         self._opened()
+        deadline = time.monotonic() + self._settings.patience
+        while (error := await self._administered(act, topology)) is not None:
+            if time.monotonic() >= deadline:
+                raise errors.unavailable(self._brokers, self._settings.patience, error)
+            _log.warning("%r waits for its cluster: %s", self, error.str())
+            await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311 - jitter
+
+    async def _administered(
+        self, act: Callable[[Admin, Topology], Awaitable[None]], topology: Topology
+    ) -> KafkaError | None:
+        """What it failed for that may pass by itself; None once it is done."""
         try:
             with self._admin() as admin:
                 await act(admin, topology)
-        except KafkaException as error:
-            raise self._explained(error.args[0]) from error
-        except TimeoutError as error:
-            raise errors.unavailable(self._brokers, SECONDS, self._last_error) from error
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            if error.code() not in errors.PASSING:
+                raise self._explained(error) from failure
+            return error
+        except TimeoutError:
+            return self._last_error or KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - its name for it
+        return None
 
     async def publish(self, entries: Sequence[Entry], seconds: float) -> Sequence[Outcome]:
         """See `Transport.publish`."""
