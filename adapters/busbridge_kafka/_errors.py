@@ -73,6 +73,19 @@ PASSING: Final = frozenset(
 """What a cluster says while nodes come and go, and elect who answers. `KafkaError.retriable` is for producers alone."""
 
 
+NO_SUCH_STREAM: Final = frozenset(
+    {
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_REQUEST,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_EXCEPTION,
+    }
+)
+"""Why a cluster does not make a Kafka topic as it is declared."""
+
+
 class Report(Enum):
     """What a failed delivery report means for its entry."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, final
 
+from confluent_kafka import KafkaException
+
 from busbridge.errors import TopologyMismatch
+from busbridge_kafka import _errors as errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +117,13 @@ async def _apply(admin: Admin, topics: Sequence[Wanted]) -> dict[str, int]:
 async def _create(admin: Admin, wanted: Wanted) -> None:
     if not wanted.create:
         raise TopologyMismatch(f"Kafka topic {wanted.name!r}", ["it does not exist, and provision is off"])
-    await admin.create(wanted.name, wanted.partitions, wanted.replication, wanted.config)
+    try:
+        await admin.create(wanted.name, wanted.partitions, wanted.replication, wanted.config)
+    except KafkaException as error:
+        if error.args[0].code() not in errors.NO_SUCH_STREAM:
+            raise
+        said = f"it does not exist, and the cluster refuses to make it: {error.args[0].str()}"
+        raise TopologyMismatch(f"Kafka topic {wanted.name!r}", [said]) from error
 
 
 async def _compare(admin: Admin, wanted: Wanted, shape: Shape) -> None:

@@ -171,3 +171,15 @@ def test_what_is_not_to_be_provisioned_must_be_there(new_bench):
                 await transport.provision(Topology((missing,)))
 
     asyncio.run(run())
+
+
+def test_what_the_cluster_does_not_make_is_named_and_not_waited_for(new_bench):
+    bench = new_bench()
+    copied = replace(bench.stream, physical=f"{bench.run}-copied", replication=5)
+
+    async def run():
+        async with bench.open() as transport:
+            with pytest.raises(TopologyMismatch, match=r"copied' .*the cluster refuses to make it: .*replication"):
+                await transport.provision(Topology((copied,)))
+
+    asyncio.run(run())
