@@ -97,8 +97,7 @@ class KafkaTransport:
 
     async def open(self) -> None:
         """See `Transport.open`."""
-        with self._admin() as admin:
-            await self._reach(admin)
+        await self._reach()
         self._publisher = Publisher(self._make_producer)
 
     async def provision(self, topology: Topology) -> None:
@@ -267,19 +266,23 @@ class KafkaTransport:
         chosen = options.consumer_options(self._settings, plan, on_error, on_stranded)
         return Consumer({**chosen, "on_commit": on_commit})
 
-    async def _reach(self, admin: Admin) -> None:
-        """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end."""
+    async def _reach(self) -> None:
+        """Waits for the broker; raises AccessRefused at once, Unavailable when patience is at an end.
+
+        Each attempt is a new client's: one that has been told of a controller goes on waiting for that when it is dead.
+        """
         deadline = time.monotonic() + self._settings.patience
-        while not await self._answers(admin, min(PROBE_SECONDS, self._settings.patience)):
+        while not await self._answers(min(PROBE_SECONDS, self._settings.patience)):
             if time.monotonic() >= deadline:
                 raise errors.unavailable(self._brokers, self._settings.patience, self._last_error)
 
-    async def _answers(self, admin: Admin, seconds: float) -> bool:
-        probe = admin.probe(seconds)
-        while not probe.done():
-            admin.poll()  # serves `_note`
-            self._raise_refused()
-            await asyncio.sleep(0.01)
+    async def _answers(self, seconds: float) -> bool:
+        with self._admin() as admin:
+            probe = admin.probe(seconds)
+            while not probe.done():
+                admin.poll()  # serves `_note`
+                self._raise_refused()
+                await asyncio.sleep(0.01)
         failure = probe.exception()
         if isinstance(failure, KafkaException):
             self._last_error = self._last_error or failure.args[0]
