@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from busbridge.cli import main
+from busbridge.errors import StoreError
 from busbridge.store import Store, actions_of
 from tests.store.helpers import ALL_SLOTS, message, opened, put
 
@@ -138,6 +139,27 @@ def test_parked_releases_all_that_is(busbridge):
     done = busbridge("store", "parked", "--release", "all")
     assert "inventory: SQLite inventory.db: 1 released" in done.out
     assert "billing: SQLite billing.db: 0 released" in done.out
+
+
+def test_all_that_is_released_is_what_is_not_discarded(busbridge):
+    busbridge("store", "upgrade")
+    asyncio.run(three_wait_and_one_is_parked())
+    done = busbridge("store", "parked", "stored_shop:inventory", "--release", "all", "--discard", "0")
+    assert done == (0, "inventory: SQLite inventory.db: 0 released, 1 discarded\n", "")
+    assert "3 waiting" in busbridge("store", "outbox").out
+
+
+def test_a_decision_that_fails_is_written_down_as_stopped(busbridge, monkeypatch):
+    async def fails(store, ids):
+        raise StoreError(store.database, "no room")
+
+    busbridge("store", "upgrade")
+    monkeypatch.setattr("busbridge.cli._parked.discard_parked", fails)
+    done = busbridge("store", "parked", "stored_shop:inventory", "--discard", "0")
+    assert done.returncode == 1
+    assert "no room" in done.err
+    (action,) = asyncio.run(written_down())
+    assert (action.state, action.done) == ("stopped: StoreError", 0)
 
 
 def test_an_id_that_is_not_parked_is_told(busbridge):

@@ -17,10 +17,13 @@ from busbridge.envelope import new_id
 from busbridge.store import begin_action, discard_parked, parked_messages, release_parked, write_action
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from busbridge.routing import Config
     from busbridge.store import ParkedMessage, Store
+
+    Act = Callable[[Store, Collection[str]], Awaitable[list[str]]]
+    """Does something to parked messages; returns the ids of those that it was done to."""
 
 ALL: Final = "all"
 """In place of an id: every message that is parked."""
@@ -69,8 +72,8 @@ def decide(targets: Sequence[str], config: Config, decided: Decided) -> None:
 
     async def done(store: Store) -> str:
         await store.open(upgrade=False)
-        released = await _released(store, decided.release) if decided.release else []
-        discarded = await _discarded(store, decided.discard) if decided.discard else []
+        discarded = await _noted(store, "discard", decided.discard, discard_parked)
+        released = await _noted(store, "release", decided.release, _release)  # last: `all` is what is left
         found.update(released, discarded)
         return f"{len(released)} released, {len(discarded)} discarded"
 
@@ -80,25 +83,23 @@ def decide(targets: Sequence[str], config: Config, decided: Decided) -> None:
         raise typer.Exit(1)
 
 
-async def _released(store: Store, ids: Collection[str]) -> list[str]:
-    action = await _begun(store, "release", ids)
-    released = await release_parked(store, None if ALL in ids else ids)
-    await write_action(store, action, len(released), 0, "finished")
-    return released
+async def _release(store: Store, ids: Collection[str]) -> list[str]:
+    return await release_parked(store, None if ALL in ids else ids)
 
 
-async def _discarded(store: Store, ids: Collection[str]) -> list[str]:
-    action = await _begun(store, "discard", ids)
-    discarded = await discard_parked(store, ids)
-    await write_action(store, action, len(discarded), 0, "finished")
-    return discarded
-
-
-async def _begun(store: Store, what: str, ids: Collection[str]) -> str:
-    """Written down before it is done: a command that was killed has left its trace."""
+async def _noted(store: Store, what: str, ids: Collection[str], act: Act) -> list[str]:
+    """Written down before it is done, so that a command that was killed has left its trace, and how it ended."""
+    if not ids:
+        return []
     action = new_id()
     await begin_action(store, action, f"{what} parked", "outbox", ", ".join(ids), who())
-    return action
+    try:
+        done = await act(store, ids)
+    except BaseException as error:
+        await write_action(store, action, 0, 0, f"stopped: {type(error).__name__}")
+        raise
+    await write_action(store, action, len(done), 0, "finished")
+    return done
 
 
 def _cells(each: ParkedMessage) -> tuple[str, str, str, str, str]:

@@ -1,8 +1,9 @@
-"""Provisioning waits for a cluster that is whole but for a moment, and for nothing else."""
+"""A start waits for a cluster that is without a controller for a moment, and for nothing else."""
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from contextlib import nullcontext
 
 import pytest
@@ -62,3 +63,37 @@ def test_patience_has_an_end_that_names_the_brokers_and_what_was_said_last(monke
 def test_what_does_not_pass_is_told_at_once(monkeypatch, code, error):
     with pytest.raises(error):
         provisioned(monkeypatch, KafkaException(KafkaError(code)))
+
+
+class Asked:
+    """An admin client that asks the controller it was told of when it was made."""
+
+    def __init__(self, failure):
+        self.failure = failure
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def poll(self):
+        pass
+
+    def probe(self, seconds):
+        probe = Future()
+        probe.set_exception(self.failure) if self.failure else probe.set_result(None)
+        return probe
+
+
+def test_who_was_told_of_a_dead_controller_is_not_asked_again(monkeypatch):
+    """librdkafka's client goes on waiting for that node alone, however many others are well."""
+    clients = iter([Asked(NO_CONTROLLER), Asked(None)])
+    monkeypatch.setattr(KafkaTransport, "_admin", lambda _: next(clients))
+
+    async def opened():
+        transport = KafkaTransport(TransportSettings("log", "kafka://one:1,two:2"))
+        await transport._reach()
+
+    asyncio.run(opened())
+    assert list(clients) == []
