@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -94,9 +95,13 @@ class Bench:
         self.stream = replace(self.stream, partitions=partitions)
 
     def delete(self, *kafka_topics):
-        """Deletes Kafka topics; that one is not there is fine."""
+        """Deletes Kafka topics, and waits until the broker knows them no more; that one is not there is fine."""
         for future in self._admin.delete_topics(list(kafka_topics)).values():
             future.exception(SECONDS)
+        deadline = time.monotonic() + SECONDS
+        while known := self._admin.list_topics(timeout=SECONDS).topics.keys() & set(kafka_topics):
+            assert time.monotonic() < deadline, f"the broker still knows {known}"
+            time.sleep(0.02)
 
     def remove(self):
         """Deletes what was provisioned."""
