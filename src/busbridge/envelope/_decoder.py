@@ -48,21 +48,29 @@ def _split(headers: Iterable[tuple[str, object]]) -> tuple[str | None, dict[str,
     attributes: dict[str, str] = {}
     others: OtherHeaders = []
     known = _KNOWN.get
-    for name, value in headers:
-        attribute = known(name) or _extension(name)
-        if attribute is None:
-            others.append((name, value))
-        elif value is not None:
-            text = value if type(value) is str else canonical(attribute, value)
-            if attributes.setdefault(attribute, text) != text:
-                raise InvalidEnvelope(f"{attribute!r} is given twice, with different values")
+    attribute: str | None = None
+    try:
+        for name, value in headers:
+            attribute = known(name) or _extension(name)
+            if attribute is None:
+                others.append((name, value))
+            elif value is not None:
+                if type(value) is bytes:  # as Kafka hands them over
+                    text = value.decode()
+                elif type(value) is str:  # as AMQP does
+                    text = value
+                else:
+                    text = canonical(attribute, value)
+                if attributes.setdefault(attribute, text) != text:
+                    raise InvalidEnvelope(f"{attribute!r} is given twice, with different values")
+    except UnicodeDecodeError as error:
+        raise InvalidEnvelope(f"the attribute {attribute!r} is not UTF-8") from error
     return attributes.pop(CONTENT_TYPE, None), attributes, others
 
 
 def _extension(name: str) -> str | None:
     """The attribute that a header carries; None for a header that is none."""
-    for prefix in PREFIXES:
-        if name.startswith(prefix):
-            attribute = name[len(prefix) :]
-            return attribute if is_attribute(attribute) else None
-    return None
+    if not name.startswith(PREFIXES):  # most of them by far: the user's, and a broker's records
+        return None
+    attribute = name[next(len(prefix) for prefix in PREFIXES if name.startswith(prefix)) :]
+    return attribute if is_attribute(attribute) else None

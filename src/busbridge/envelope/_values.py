@@ -18,14 +18,15 @@ def is_attribute(name: str) -> bool:
 
 
 def canonical(attribute: str, value: object) -> str:
-    """The text of a value, as CloudEvents writes it. InvalidEnvelope when it is no scalar or no UTF-8."""
-    if isinstance(value, bytes):  # first and apart: what Kafka hands over, for each header of each message
-        return _utf8(attribute, value)
+    """The text of a value, as CloudEvents writes it.
+
+    InvalidEnvelope when it is no scalar, UnicodeDecodeError when it is no UTF-8.
+    """
     match value:
         case str():
             return value
-        case bytearray():
-            return _utf8(attribute, value)
+        case bytes() | bytearray():
+            return value.decode()
         case bool():
             return "true" if value else "false"
         case int() | float() | Decimal():
@@ -49,13 +50,6 @@ def check_attributes(attributes: dict[str, str]) -> None:
         raise InvalidEnvelope(f"no CloudEvent: {', '.join(missing)} missing or empty")
     if specversion != SPECVERSION:
         raise InvalidEnvelope(f"specversion is {specversion!r}; only {SPECVERSION} can be read")
-
-
-def _utf8(attribute: str, value: bytes | bytearray) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidEnvelope(f"the attribute {attribute!r} is not UTF-8") from error
 
 
 def _number(attribute: str, value: float | Decimal) -> str:
