@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, final
 
 from busbridge.contract._base import info_of
@@ -34,7 +33,7 @@ class Writer:
         self.contract = contract
         self.info = info_of(contract)
         contract.model_rebuild()
-        self.body = partial(contract.__pydantic_serializer__.to_json, by_alias=True, round_trip=True, warnings="error")
+        self.body = _body_of(contract)
         self.key = self._key()
 
     def _key(self) -> KeyOf:
@@ -47,3 +46,12 @@ class Writer:
 
     def __repr__(self) -> str:
         return f"<Writer of {self.info.ref}>"
+
+
+def _body_of(contract: type[Contract]) -> Callable[[Contract], bytes]:
+    to_json = contract.__pydantic_serializer__.to_json
+
+    def body(message: Contract) -> bytes:  # what a partial would do, in less time
+        return to_json(message, by_alias=True, round_trip=True, warnings="error")
+
+    return body

@@ -15,7 +15,11 @@ from pydantic_core import to_json
 DERIVED_IDS: Final = UUID("6b0c4a5e-6f0e-5f8e-9d0a-3a6d1c1f7b52")
 """The namespace of derived ids. Part of the wire format: it never changes."""
 
-_VARIANTS: Final = "89ab"
+_DERIVING: Final = hashlib.sha1(DERIVED_IDS.bytes, usedforsecurity=False)
+"""The digest of the namespace alone: to copy it takes half as long as to begin anew."""
+
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""RFC 9562's digit in place of a hexadecimal one, of which it keeps two bits."""
 
 
 def new_id() -> str:
@@ -37,10 +41,10 @@ def derived_id(source: str, message_id: str, handler: str, ordinal: int) -> str:
     `DERIVED_IDS`. `source` and `message_id` are those of the message being handled; `handler` is unique in the service
     that publishes; `ordinal` counts what that handler publishes for this message.
     """
-    name = to_json([source, message_id, handler, ordinal])
-    text = hashlib.sha1(DERIVED_IDS.bytes + name, usedforsecurity=False).hexdigest()
-    variant = _VARIANTS[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+    digest = _DERIVING.copy()
+    digest.update(to_json([source, message_id, handler, ordinal]))
+    text = digest.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def timestamp() -> str:

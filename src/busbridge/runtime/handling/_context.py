@@ -267,27 +267,28 @@ class LiveContext(Context[R]):
         if run is not None and run.publish is not ReplayPublish.SEND:
             return self._hold_back(run, message)
         later = None if delay is None and at is None else self._postponing(delay, at)
+        event = self.event
         prepared = self._surroundings.publishing.prepare(
             message,
-            message_id=self._id_of(len(self.outgoing), run),
-            correlation_id=self.correlation_id,
-            causation_id=self.message_id,
+            message_id=self._id_of(event, len(self.outgoing), run),
+            correlation_id=event.correlation_id or event.id,
+            causation_id=event.id,
             headers=headers,
-            cause=self.event.headers,
+            cause=event.headers,
         )
         self.outgoing.append(prepared if later is None else later(prepared))
         return prepared.id
 
-    def _id_of(self, ordinal: int, run: ReplayRun | None) -> str:
-        """Of what is published: a replay run is another cause than the message alone."""
+    def _id_of(self, event: Event, ordinal: int, run: ReplayRun | None) -> str:
+        """Of what is published in answer: a replay run is another cause than the message alone."""
         name = self._bound.name if run is None else f"{self._bound.name}@{run.id}"
-        return derived_id(self.source, self.message_id, name, ordinal)
+        return derived_id(event.source, event.id, name, ordinal)
 
     def _hold_back(self, run: ReplayRun, message: Contract) -> str:
         """What a replay does not publish (T19)."""
         if run.publish is ReplayPublish.REFUSE:
             raise PublishedInReplay(ReplayPublished(run.id, self._bound.name, info_of(type(message)).name))
-        return self._id_of(len(self.outgoing), run)
+        return self._id_of(self.event, len(self.outgoing), run)
 
     def _postponing(self, delay: timedelta | float | None, at: datetime | None) -> Callable[[Prepared], Prepared]:  # noqa: ARG002 - where there is a store
         raise self._without_store("timers to publish later")
