@@ -15,7 +15,7 @@ from busbridge.runtime.handling._dispatch import Discarded, discard
 from busbridge.runtime.handling._failure import Failure, failure_of, since_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from busbridge.contract import Contract
     from busbridge.routing import SubscriptionPlan
@@ -81,9 +81,10 @@ class Attempts:
         while True:
             ended = max(ended + 1, work.ended)
             outgoing, failure = await self._one(work, ended, transaction, shared)
-            failure = since_first(first, failure)
-            first = failure
-            if failure is None or failure.final or failure.after or ended >= self._plan.retry.immediate:
+            if failure is None:
+                return Attempted(ended, None, outgoing)
+            failure = first = since_first(first, failure)
+            if failure.final or failure.after or ended >= self._plan.retry.immediate:
                 return Attempted(ended, failure, outgoing)
             if not work.delivery.session.taking:
                 return Attempted(ended, failure, cut=True)
@@ -103,8 +104,7 @@ class Attempts:
         if failed is not None:
             return (), failed
         message = work.message()
-        failed = _asked(work.bound, message)
-        if failed is not None:
+        if work.bound.discards and (failed := _asked(work.bound, message)) is not None:
             return (), failed
         if shared is None:
             await transaction.savepoint()
@@ -135,14 +135,13 @@ class Attempts:
         return context.outgoing, None
 
     @staticmethod
-    async def _end(transaction: Transaction, shared: SharedSession | None) -> None:
+    def _end(transaction: Transaction, shared: SharedSession | None) -> Awaitable[None]:
         """Keeps what the handler did. Raises Undone where it has gone on after a flush that lost the transaction."""
         if shared is None:
-            await transaction.release()
-        elif shared.lost:
+            return transaction.release()
+        if shared.lost:
             raise Undone
-        else:
-            await transaction.ensure_open()
+        return transaction.ensure_open()
 
     def told(self, error: BaseException) -> StoreError | None:
         """What the store makes of an exception out of a handler's statements."""
@@ -157,7 +156,12 @@ class Attempts:
             work.failed, work.ended = failure, attempt
             raise StoreContention(lost.database, f"its connection is gone: {failure.error}") from lost
 
-    async def _call(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
+    def _call(self, work: Work, message: Contract, context: StoreContext[Any]) -> Awaitable[None]:
+        if self._tracing is None and not work.doubtful:  # nearly always: it needs no coroutine around it
+            return work.bound.call(message, context)
+        return self._called(work, message, context)
+
+    async def _called(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
         if work.doubtful and work.bound.when is not None and not work.bound.when(message):
             return
         if self._tracing is None:

@@ -83,6 +83,6 @@ def told(failure: Failure, delivery: Delivery, plan: SubscriptionPlan, attempts:
     return record_of(reason, error, delivery, plan, attempts, handler=handler, since=since)
 
 
-def since_first(first: Failure | None, latest: Failure | None) -> Failure | None:
+def since_first(first: Failure | None, latest: Failure) -> Failure:
     """The latest failure of several attempts, which says when the first failed."""
-    return latest if first is None or latest is None else latest._replace(since=first.since or latest.since)
+    return latest if first is None else latest._replace(since=first.since or latest.since)

@@ -134,7 +134,8 @@ class Handling:
                 self._keep(delivery, failure, attempt, seconds)
                 return
             message = choice.read(body)  # the handler may have changed what it was given
-            failure = since_first(first, await self._attempt(choice, message, delivery, attempt))
+            latest = await self._attempt(choice, message, delivery, attempt)
+            failure = None if latest is None else since_first(first, latest)
 
     def _keep(self, delivery: Delivery, failure: Failure, attempt: int, seconds: float) -> None:
         """Lets the delivery wait for its next attempt; where there is order, its key waits with it."""
