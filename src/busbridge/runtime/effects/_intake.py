@@ -8,9 +8,9 @@ from busbridge.errors import InvalidEnvelope, InvalidMessage, NotHandled, Unknow
 from busbridge.outbox import TimerDelivery
 from busbridge.routing import Others
 from busbridge.runtime.effects._work import Ended, Fate, Work
-from busbridge.runtime.handling._event import event_of
 from busbridge.runtime.handling._failure import UNREADABLE, Failure
-from busbridge.runtime.handling._identity import identity_of, place_of
+from busbridge.runtime.handling._identity import message_id_of, run_id_of
+from busbridge.store import InboxKey
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
@@ -26,7 +26,8 @@ class Intake:
 
     def __init__(self, plan: SubscriptionPlan, dispatcher: Dispatcher) -> None:
         self._plan = plan
-        self._choose = dispatcher.choose
+        self._decode = dispatcher.decode
+        self._ordered = plan.ordered
 
     def read(self, delivery: Delivery) -> Work | Ended:
         """Reads, and finds the handler: of a timer the one that it goes back to."""
@@ -40,28 +41,32 @@ class Intake:
             return _dead(delivery, error)
 
     def _work(self, delivery: Delivery) -> Work | Ended:
-        choice, body = self._choose(delivery)
+        choice, body, event = self._decode(delivery)
         message = choice.read(body)
-        bound, doubtful = self._taker(choice, message, delivery)
+        timer = delivery.timer if isinstance(delivery, TimerDelivery) else None
+        bound, doubtful = choice.only, False
+        if timer is not None:
+            bound = next((each for each in choice.handlers if each.place == timer.place), None)
+        elif bound is None:
+            bound, doubtful = _taker(choice, message)
         if bound is None:
             return Ended(delivery, Fate.DISCARDED, rule="filtered")
-        event = event_of(delivery, self._plan.destination)
-        identity = identity_of(event, message, bound, self._plan)
-        kept = self._plan.ordered and delivery.key is not None and not isinstance(delivery, TimerDelivery)
-        return Work(delivery, choice, body, message, bound, event, identity, doubtful=doubtful, kept=kept)
+        message_id, run = message_id_of(event, message, bound), run_id_of(event, self._plan)
+        work = Work(delivery, choice, body, message, bound, event, InboxKey(bound.place, event.source, message_id, run))
+        work.doubtful = doubtful
+        work.kept = self._ordered and delivery.key is not None and timer is None
+        return work
 
-    def _taker(self, choice: Choice, message: Contract, delivery: Delivery) -> tuple[Bound | None, bool]:
-        """The first handler that takes the message, or whose `when` can't say: then each attempt asks it again."""
-        back_to = delivery.timer.place if isinstance(delivery, TimerDelivery) else None
-        for bound in choice.handlers:
-            if back_to is not None and place_of(bound, self._plan) == back_to:
+
+def _taker(choice: Choice, message: Contract) -> tuple[Bound | None, bool]:
+    """The first handler that takes the message, or whose `when` can't say: then each attempt asks it again."""
+    for bound in choice.handlers:
+        try:
+            if bound.when is None or bound.when(message):
                 return bound, False
-            try:
-                if back_to is None and (bound.when is None or bound.when(message)):
-                    return bound, False
-            except Exception:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
-                return bound, True
-        return None, False
+        except Exception:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
+            return bound, True
+    return None, False
 
 
 def _dead(delivery: Delivery, error: BusbridgeError) -> Ended:

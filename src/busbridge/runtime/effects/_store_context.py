@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class StoreContext(LiveContext[R]):
     """Gives the handler its part of the transaction when it first asks for it."""
 
-    __slots__ = ("_connection", "_identity", "_later", "_session", "_shared", "_transaction")
+    __slots__ = ("_connection", "_later", "_session", "_shared", "_transaction", "_work")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class StoreContext(LiveContext[R]):
         """`shared`: with the other handlers of the transaction; None: this one has a savepoint of its own."""
         super().__init__(surroundings, work.delivery, message, attempt, work.bound)
         self._event = work.event
-        self._identity = work.identity
+        self._work = work
         self._transaction = transaction
         self._shared = shared
         self._connection: JoinedConnection | None = None
@@ -51,11 +51,11 @@ class StoreContext(LiveContext[R]):
 
     @property
     def run(self) -> str | None:
-        return self._identity.run or None
+        return self._work.key.run or None
 
     @property
     def idempotency_key(self) -> str:
-        return self._identity.key
+        return self._work.identity.key
 
     @property
     def connection(self) -> AsyncConnection:

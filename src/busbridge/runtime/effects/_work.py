@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from busbridge.outbox import Action, Arrival, TimerDelivery
 from busbridge.retry import redrive_of
-from busbridge.store import InboxKey
+from busbridge.runtime.handling._identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from busbridge.outbox import Decision
     from busbridge.runtime.handling._dispatch import Bound, Choice
     from busbridge.runtime.handling._failure import Failure
-    from busbridge.runtime.handling._identity import Identity
     from busbridge.runtime.publishing._prepared import Prepared
-    from busbridge.store import TimerRow
+    from busbridge.store import InboxKey
     from busbridge.transport import Delivery
 
 _FRESH: Final = Arrival()
@@ -42,10 +41,11 @@ class Work:
         "ended",
         "event",
         "failed",
-        "identity",
         "kept",
         "key",
+        "redrive",
         "suspect",
+        "timer",
     )
 
     def __init__(
@@ -56,19 +56,19 @@ class Work:
         message: Contract,
         bound: Bound,
         event: Event,
-        identity: Identity,
-        *,
-        doubtful: bool = False,
-        kept: bool = False,
+        key: InboxKey,
     ) -> None:
         self.delivery = delivery
         self.bound = bound
         self.event = event
-        self.identity = identity
-        self.key = InboxKey(*identity)
-        self.doubtful = doubtful
+        self.key = key
+        self.timer = delivery.timer if isinstance(delivery, TimerDelivery) else None
+        """The timer that brought it; None: a broker did."""
+        self.redrive = redrive_of(event.headers) if event.headers else ""
+        """The redrive that brought it; empty if none did."""
+        self.doubtful = False
         """Whether the handler's `when` has raised: each attempt asks it again."""
-        self.kept = kept
+        self.kept = False
         """Whether its broker keeps it between its attempts, so that nothing overtakes it."""
         self.suspect = delivery.redelivered
         """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
@@ -83,9 +83,9 @@ class Work:
         self._message: Contract | None = message
 
     @property
-    def timer(self) -> TimerRow | None:
-        """The timer that brought it; None: a broker did."""
-        return self.delivery.timer if isinstance(self.delivery, TimerDelivery) else None
+    def identity(self) -> Identity:
+        """The same as its key. Made when asked for, which is where an attempt failed, or is to be told apart."""
+        return Identity(*self.key)
 
     @property
     def arrival(self) -> Arrival:
@@ -98,11 +98,6 @@ class Work:
         if redelivered:
             return Arrival(redelivered=True, kept=self.kept)
         return _FRESH_KEPT if self.kept else _FRESH
-
-    @property
-    def redrive(self) -> str:
-        """The redrive that brought it; empty if none did."""
-        return redrive_of(self.event.headers) if self.event.headers else ""
 
     @property
     def alone(self) -> bool:

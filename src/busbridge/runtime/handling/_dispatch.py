@@ -6,7 +6,7 @@ once for each combination of their raw values and then looked up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, final
 
 from busbridge.contract import info_of
 from busbridge.envelope import names
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from busbridge.runtime.handling._handler import Call, Handler
     from busbridge.transport import Delivery
 
+K = TypeVar("K")
+
 _REMEMBERED: Final = 1024
 """Combinations kept: a foreign producer may send any number of different ones."""
 
@@ -33,6 +35,9 @@ class Bound(NamedTuple):
     """A handler, ready to be called."""
 
     name: str
+    """`subscription/handler`."""
+    place: str
+    """What the store calls it: `service.subscription/handler`."""
     when: Rule | None
     call: Call
     fatal: tuple[type[Exception], ...]
@@ -53,8 +58,6 @@ class Choice(NamedTuple):
     handlers: tuple[Bound, ...]
     only: Bound | None
     """The handler that takes every one of them and discards none, where the first of `handlers` is such a one."""
-    structured: bool
-    """The body is an envelope itself; the data is inside."""
 
 
 @final
@@ -72,15 +75,16 @@ class Dispatcher:
             for contract in handler.contracts:
                 info = info_of(contract)
                 self._versions.setdefault(info.name, {}).setdefault(info.version, []).append(bound)
-        self.places = tuple(f"{plan.service}.{plan.name}/{handler.name}" for handler in handlers)
-        """What the store calls the handlers: see `place_of`."""
+        self.places = tuple(_place(handler, plan) for handler in handlers)
+        """What the store calls the handlers."""
         known = names(prefix)
         self._id = known.id
         self._fingerprint = (known.specversion, known.type, known.source, known.dataschema, known.readableby)
-        self._choices: dict[tuple[object, ...], Choice] = {}
+        self._by_headers: dict[tuple[object, ...], Choice] = {}
+        self._by_contract: dict[tuple[str | None, ...], Choice] = {}
 
     def choose(self, delivery: Delivery) -> tuple[Choice, bytes]:
-        """The choice for a delivery, and the bytes to read.
+        """The choice for a delivery, and the bytes to read. Decodes no envelope that looks like one before.
 
         Raises InvalidEnvelope, UnknownContract, UnknownVersion, NotHandled, InvalidMessage (no body).
         """
@@ -89,27 +93,33 @@ class Dispatcher:
         spec, kind, source, schema, readable = self._fingerprint
         key = (get("content-type"), get(spec), get(kind), get(source), get(schema), get(readable))
         try:
-            choice = self._choices.get(key)
+            choice = self._by_headers.get(key)
         except TypeError:  # an AMQP table or array, which can't be looked up: decoding says what is wrong with it
             choice = None
         body = delivery.body
-        if choice is None or choice.structured or not get(self._id):
-            choice, body = self._decide(delivery, key)
+        if choice is None or not get(self._id):
+            choice, body, event = self.decode(delivery)
+            if event.data is delivery.body and None not in key[1:5]:
+                # No structured event; all that decides is in the key, none of it under another prefix.
+                _remember(self._by_headers, key, choice)
         if body is None:
-            raise InvalidMessage("the message has no body")
+            raise _without_body()
         return choice, body
 
-    def _decide(self, delivery: Delivery, key: tuple[object, ...]) -> tuple[Choice, bytes | None]:
+    def decode(self, delivery: Delivery) -> tuple[Choice, bytes, Event]:
+        """As `choose`, with the envelope, where that is wanted in any case: so the headers are read once."""
         event = event_of(delivery, self._plan.destination)
-        structured = event.data is not delivery.body
-        choice = self._choice(event, structured=structured)
-        if structured or None not in key[1:5]:  # all that decides is in the key, none of it under another prefix
-            if len(self._choices) >= _REMEMBERED:
-                self._choices.clear()
-            self._choices[key] = choice
-        return choice, event.data
+        get = event.attributes.get
+        key = (get("type"), get("dataschema"), get("readableby"))
+        choice = self._by_contract.get(key)
+        if choice is None:
+            choice = self._choice(event)
+            _remember(self._by_contract, key, choice)
+        if event.data is None:
+            raise _without_body()
+        return choice, event.data, event
 
-    def _choice(self, event: Event, *, structured: bool) -> Choice:
+    def _choice(self, event: Event) -> Choice:
         versions: Mapping[int, list[Bound]] | None = self._versions.get(event.type)
         if versions is None:
             if self._registry.versions(event.type):
@@ -121,7 +131,17 @@ class Dispatcher:
         handlers = tuple(versions[info_of(reader.contract).version])
         first = handlers[0]
         only = first if first.when is None and not first.discards else None
-        return Choice(reader.read, handlers, only, structured)
+        return Choice(reader.read, handlers, only)
+
+
+def _remember(choices: dict[K, Choice], key: K, choice: Choice) -> None:
+    if len(choices) >= _REMEMBERED:
+        choices.clear()
+    choices[key] = choice
+
+
+def _without_body() -> InvalidMessage:
+    return InvalidMessage("the message has no body")
 
 
 class Discarded(Exception):
@@ -152,6 +172,7 @@ def _bound(handler: Handler, plan: SubscriptionPlan, executor: Executor) -> Boun
     call, limit = handler.bind(executor), plan.retry.limit
     return Bound(
         name=f"{plan.name}/{handler.name}",
+        place=_place(handler, plan),
         when=handler.when,
         call=call if limit is None else limited(call, limit),
         fatal=handler.fatal,
@@ -160,3 +181,7 @@ def _bound(handler: Handler, plan: SubscriptionPlan, executor: Executor) -> Boun
         discards=handler.discards,
         plain=handler.plain if limit is None else None,
     )
+
+
+def _place(handler: Handler, plan: SubscriptionPlan) -> str:
+    return f"{plan.service}.{plan.name}/{handler.name}"

@@ -40,16 +40,19 @@ class Identity(NamedTuple):
 
 def identity_of(event: Event, message: Contract, bound: Bound, plan: SubscriptionPlan) -> Identity:
     """Raises InvalidMessage where the field that identifies the message is empty."""
-    run = (run_of(event.headers) if event.headers else "") if plan.run is None else plan.run.id
-    return Identity(place_of(bound, plan), event.source, _id(event, message, bound.idempotency_key), run)
+    return Identity(bound.place, event.source, message_id_of(event, message, bound), run_id_of(event, plan))
 
 
-def place_of(bound: Bound, plan: SubscriptionPlan) -> str:
-    """What the store calls a handler: `service.subscription/handler`."""
-    return f"{plan.service}.{bound.name}"
+def run_id_of(event: Event, plan: SubscriptionPlan) -> str:
+    """The replay run that the message is handled in; empty if none."""
+    if plan.run is not None:
+        return plan.run.id
+    return run_of(event.headers) if event.headers else ""
 
 
-def _id(event: Event, message: Contract, field: str | None) -> str:
+def message_id_of(event: Event, message: Contract, bound: Bound) -> str:
+    """The envelope's, or `field=value`. Raises InvalidMessage where that field is empty."""
+    field = bound.idempotency_key
     if field is None:
         return event.id
     value: object = getattr(message, field)
