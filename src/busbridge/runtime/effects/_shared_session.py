@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
 
+from busbridge.runtime.effects._rows_left import insert_rows
 from busbridge.runtime.publishing._joined import JoinedConnection, JoinedSession
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -65,7 +66,7 @@ class SharedSession:
     async def write(self) -> None:
         """Inserts what was left. Raises what the database says to it."""
         if self._left:
-            await self._connection.run_sync(lambda _: self._insert())
+            await self._connection.run_sync(self._insert)
 
     async def close(self) -> None:
         """Forgets the objects; the transaction stays as it is."""
@@ -77,15 +78,13 @@ class SharedSession:
             self._listens = True
             event.listen(self._connection.sync_connection, "before_cursor_execute", self._insert)
 
-    def _insert(self, *_: object) -> None:
+    def _insert(self, connection: Connection, *_: object) -> None:
         """Before a statement of anybody's: what was left comes before it."""
         if not self._left:
             return
         left, self._left = self._left, []
         try:
-            with Session(self._connection.sync_connection, join_transaction_mode="rollback_only") as session:
-                session.add_all(left)
-                session.flush()
+            insert_rows(connection, left)
         except BaseException:
             self.refused = True
             raise
