@@ -379,8 +379,8 @@ class StoreSection(Section):
         ),
     ] = None
     batch: Annotated[
-        int, Field(ge=1, le=1000, description="Messages handled in one transaction, at most. Default: 100.")
-    ] = 100
+        int, Field(ge=1, le=1000, description="Messages handled in one transaction, at most. Default: 200.")
+    ] = 200
     connections: Annotated[
         int,
         Field(
