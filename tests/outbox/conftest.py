@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from busbridge.errors import MessageRefused, OutcomeUnknown, StoreUnavailable
-from busbridge.outbox import Exit, Relay, to_outbox
+from busbridge.outbox import Exit, Inserted, Relay, to_leave, to_outbox
 from busbridge.routing import Destination, Kind
 from busbridge.store import Store
 from busbridge.transport import CONFIRMED, Entry, Outcome, Status
@@ -129,6 +129,14 @@ class Place:
         async with store.transaction() as transaction:
             await transaction.put_outbox([row for each in messages for row in to_outbox(each)])
         return [each.id for each in messages]
+
+    async def insert(self, store, *bodies, key=None, destination=ORDERS):
+        """As `put`; returns what a relay of this process is told of it."""
+        messages = [Message(f"m{next(self.ids)}", body.encode(), key, destination) for body in bodies]
+        rows = [each for message in messages for each in to_leave(message)]
+        async with store.transaction() as transaction:
+            last = await transaction.put_outbox([each.row for each in rows])
+        return Inserted(rows, last)
 
 
 @asynccontextmanager

@@ -189,7 +189,7 @@ async def test_a_relay_that_can_not_go_on_ends_the_service_instead_of_leaving_me
         async def broken(*_, **__):
             raise RuntimeError("a fault of ours")
 
-        monkeypatch.setattr(bus._storing.store, "pending", broken)
+        monkeypatch.setattr(bus._storing.store, "look", broken)
         serving = asyncio.create_task(bus.serve())
         async with bus.transaction() as tx:
             tx.publish(Placed(order_id="1"))

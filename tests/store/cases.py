@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from subprocess import PIPE, STDOUT
 
 import pytest
@@ -298,6 +299,39 @@ class Outboxes:
             rows = await store.pending(ALL_SLOTS, 9)
             await store.sent([rows[0].id])
             assert await pending(store) == ["2"]
+
+    @in_loop
+    async def test_what_a_transaction_says_of_its_ids_is_so_or_nothing(self, new_store):
+        """Also of one that others, and one that was rolled back, came before."""
+        async with opened(new_store()) as store:
+            told = []
+            for batch in ((message("1"), message("2")), (message("3"),)):
+                async with store.transaction() as transaction:
+                    told.append(await transaction.put_outbox(batch))
+                with suppress(RuntimeError):
+                    async with store.transaction() as transaction:
+                        await transaction.put_outbox([message("undone")])
+                        raise RuntimeError
+            first, second, third = (each.id for each in await store.pending(ALL_SLOTS, 9))
+            assert told in ([second, third], [None, None])
+            assert told[0] is None or (first, third) == (second - 1, second + 1), "or a gap would mean nothing"
+
+    @in_loop
+    async def test_a_look_names_the_newest_row_only_where_it_has_found_everything(self, new_store):
+        async with opened(new_store()) as store, opened(new_store("other")) as other:
+            await put(store, message("1"), message("2", slot=5))
+            await put(other, message("theirs"))
+            rows, newest = await store.look(ALL_SLOTS, 9)
+            if newest is None:  # ids of this database say nothing about commits
+                return
+            assert newest == rows[-1].id + 1, "that of the other service: who comes next must not take it for its own"
+            assert (await store.look([5], 9)).newest is None
+            assert (await store.look(ALL_SLOTS, 1)).newest is None
+            assert (await store.look(ALL_SLOTS, 9, ["orders"])).newest is None
+            assert await store.look(ALL_SLOTS, 9, sent=[each.id for each in rows]) == ([], newest)
+            await put(store, message("3"))
+            await store.failed((await store.pending(ALL_SLOTS, 1))[0].id, "refused", 0)
+            assert (await store.look(ALL_SLOTS, 9)).newest is None
 
     @in_loop
     async def test_an_id_is_never_given_twice(self, new_store):

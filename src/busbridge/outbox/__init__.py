@@ -5,11 +5,12 @@ It knows messages and the store, and no handlers.
 
 from busbridge.outbox._decide import CRASHES, Action, Arrival, Decision, decide
 from busbridge.outbox._flight import Exit, Sends
+from busbridge.outbox._mirror import Inserted, Leaving
 from busbridge.outbox._outage import Outage
 from busbridge.outbox._parking import is_first, parking_of, step_on, to_first, to_parked
 from busbridge.outbox._relay import Relay
 from busbridge.outbox._releasing import Releasing
-from busbridge.outbox._rows import Outgoing, dead_letter_place, to_dead_letter, to_outbox, to_timer
+from busbridge.outbox._rows import Outgoing, dead_letter_place, to_dead_letter, to_leave, to_outbox, to_timer
 from busbridge.outbox._scheduled import (
     Moment,
     moment,
@@ -29,6 +30,8 @@ __all__ = [
     "Arrival",
     "Decision",
     "Exit",
+    "Inserted",
+    "Leaving",
     "Moment",
     "Outage",
     "Outgoing",
@@ -51,6 +54,7 @@ __all__ = [
     "step_on",
     "to_dead_letter",
     "to_first",
+    "to_leave",
     "to_outbox",
     "to_parked",
     "to_scheduled",

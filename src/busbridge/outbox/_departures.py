@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from busbridge.outbox._flight import Exit
     from busbridge.outbox._marks import Marks
+    from busbridge.outbox._mirror import Leaving, Mirror
     from busbridge.outbox._tenure import Tenure
-    from busbridge.store import OutboxRow
 
 _log = logging.getLogger("busbridge.outbox")
 
@@ -30,6 +30,7 @@ class Departures:
         exits: Mapping[str, Exit],
         tenure: Tenure,
         marks: Marks,
+        mirror: Mirror,
         wake: asyncio.Event,
         clock: Callable[[], float],
     ) -> None:
@@ -39,6 +40,7 @@ class Departures:
         self._exits = exits
         self._tenure = tenure
         self._marks = marks
+        self._mirror = mirror
         self._wake = wake
         self._clock = clock
         self._outages: dict[str, Outage] = {}
@@ -56,11 +58,11 @@ class Departures:
         now = self._clock()
         return min([most, *(until - now for until in self._paused.values() if until > now)])
 
-    def depart(self, rows: Iterable[OutboxRow]) -> None:
+    def depart(self, leaving: Iterable[Leaving]) -> None:
         """Sends off rows, in order, for destinations that are not `closed`."""
-        of_destination: defaultdict[str, list[OutboxRow]] = defaultdict(list)
-        for row in rows:
-            of_destination[row.destination].append(row)
+        of_destination: defaultdict[str, list[Leaving]] = defaultdict(list)
+        for each in leaving:
+            of_destination[each.row.destination].append(each)
         for name, found in of_destination.items():
             if (way := self._exits.get(name)) is None:
                 self._leave_to_others(name)
@@ -82,6 +84,8 @@ class Departures:
         except Exception as error:  # noqa: BLE001 - one destination's, and the others' rows must go on
             failure = error
         finally:
+            if flight.confirmed < flight.count:  # what is left may hold others
+                self._mirror.end()
             self.confirmed += flight.confirmed
             self.parked += flight.parked
             del self.flights[name]

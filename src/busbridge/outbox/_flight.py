@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
 
     from busbridge.outbox._marks import Marks
+    from busbridge.outbox._mirror import Leaving
     from busbridge.outbox._tenure import Tenure
     from busbridge.routing import Destination
     from busbridge.store import OutboxRow
@@ -42,21 +43,22 @@ class Exit(NamedTuple):
 class Flight:
     """`fly` once; the counts are of what has landed so far."""
 
-    def __init__(self, way: Exit, rows: Iterable[OutboxRow], tenure: Tenure, marks: Marks) -> None:
+    def __init__(self, way: Exit, leaving: Sequence[Leaving], tenure: Tenure, marks: Marks) -> None:
+        self.count = len(leaving)
         self.confirmed = 0
         self.parked = 0
         self.missed: list[tuple[OutboxRow, Outcome]] = []
         self._way = way
         self._tenure = tenure
         self._marks = marks
-        self._lines = _lines(rows)
+        self._lines = _lines(leaving)
 
     async def fly(self) -> None:
         """Publishes the first row of each key, then the next of those that were confirmed, and so on.
 
         Ends early where the lease has ended, which is looked at before anything is published. Raises ClosedError.
         """
-        while lines := [line for line in self._lines if line and self._tenure.holds(line[0].slot)]:
+        while lines := [line for line in self._lines if line and self._tenure.holds(line[0].row.slot)]:
             readable = [(line, entry) for line in lines if (entry := self._entry(line[0])) is not None]
             reached("relay_before_publish")
             outcomes = await self._way.sender.send([entry for _, entry in readable])
@@ -65,17 +67,20 @@ class Flight:
             self._lines = [line for (line, _), outcome in landed if self._landed(line, outcome)]
         self._write_off()
 
-    def _entry(self, row: OutboxRow) -> Entry | None:
+    def _entry(self, leaving: Leaving) -> Entry | None:
         """What the row publishes. None, and parked, where it can't be read: it must not keep others from going out."""
+        row, entry = leaving
+        if entry is not None:
+            return entry
         try:
             return to_entry(row, self._way.destination)
         except (ValueError, LookupError, TypeError) as error:
             self._park(row, error)
             return None
 
-    def _landed(self, line: deque[OutboxRow], outcome: Outcome) -> bool:
+    def _landed(self, line: deque[Leaving], outcome: Outcome) -> bool:
         """Whether the rest of the line may follow."""
-        row = line.popleft()
+        row = line.popleft().row
         if outcome.status is Status.CONFIRMED:
             self.confirmed += 1
             self._marks.sent(row)
@@ -108,17 +113,18 @@ class Flight:
         return bool(self.missed) and not self.confirmed
 
 
-def _lines(rows: Iterable[OutboxRow]) -> list[deque[OutboxRow]]:
+def _lines(leaving: Iterable[Leaving]) -> list[deque[Leaving]]:
     """The rows of each key, in order; a row without a key is alone."""
-    lines: list[deque[OutboxRow]] = []
-    of_key: dict[str, deque[OutboxRow]] = {}
-    for row in rows:
-        if row.key is None:
-            lines.append(deque((row,)))
-        elif (line := of_key.get(row.key)) is not None:
-            line.append(row)
+    lines: list[deque[Leaving]] = []
+    of_key: dict[str, deque[Leaving]] = {}
+    for each in leaving:
+        key = each.row.key
+        if key is None:
+            lines.append(deque((each,)))
+        elif (line := of_key.get(key)) is not None:
+            line.append(each)
         else:
-            line = of_key[row.key] = deque((row,))
+            line = of_key[key] = deque((each,))
             lines.append(line)
     return lines
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from busbridge.store import OutboxRow, Store
+    from busbridge.store import Look, OutboxRow, Store
 
     Parked: TypeAlias = Callable[[str, str, BaseException | None], None]
     """Told of the id of a message, its destination, and what it was refused for."""
@@ -57,13 +57,13 @@ class Marks:
         if len(self):
             await self.exchange((), 0, ())
 
-    async def exchange(self, slots: Collection[int], limit: int, without: Collection[str]) -> list[OutboxRow]:
+    async def exchange(self, slots: Collection[int], limit: int, without: Collection[str]) -> Look:
         """Writes what there is and reads, in the transaction of that, what may be published next. Raises StoreError."""
         await self._write_troubles()
         sent = tuple(self._sent)
-        rows = await self._store.pending(slots, limit, without, sent=sent)
+        look = await self._store.look(slots, limit, without, sent=sent)
         del self._sent[: len(sent)]
-        return rows
+        return look
 
     async def _write_troubles(self) -> None:
         while self._troubles:

@@ -16,14 +16,16 @@ from busbridge.envelope import new_id
 from busbridge.errors import BusbridgeError, StoreError
 from busbridge.outbox._departures import Departures
 from busbridge.outbox._marks import Marks
+from busbridge.outbox._mirror import Leaving, Mirror
 from busbridge.outbox._outage import Outage
 from busbridge.outbox._tenure import Tenure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from busbridge.outbox._flight import Exit
     from busbridge.outbox._marks import Parked
+    from busbridge.outbox._mirror import Inserted
     from busbridge.store import Store
 
 _log = logging.getLogger("busbridge.outbox")
@@ -66,8 +68,11 @@ class Relay:
         self._tenure = Tenure(store, new_id(), lease, clock)
         self._marks = Marks(store, parked)
         self._wake = asyncio.Event()
-        self._departures = Departures(exits, self._tenure, self._marks, self._wake, clock)
+        self._mirror = Mirror(_ROWS)
+        self._departures = Departures(exits, self._tenure, self._marks, self._mirror, self._wake, clock)
         self._database = Outage(_log, f"the relay of {store.service!r} can't reach its database", clock)
+        self._unread = True
+        """Whether there may be rows that the mirror does not have."""
         self._idle = asyncio.Event()
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -88,6 +93,15 @@ class Relay:
 
     def poke(self) -> None:
         """Rows have been committed: looks at once. A plain call, on the loop's thread; as often as one likes."""
+        self._unread = True
+        self._look_again()
+
+    def inserted(self, rows: Inserted) -> None:
+        """As `poke`, by whoever knows what was committed: it need not be read then. At once after the commit."""
+        self._mirror.inserted(rows)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self._idle.clear()
         self._wake.set()
 
@@ -133,9 +147,11 @@ class Relay:
             self._idle.set()
             if self._stopping.is_set():
                 return True
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._departures.until_next(self._poll)):
                 await self._wake.wait()
+        except TimeoutError:
+            self._unread = True  # other processes tell nobody
         return False
 
     async def _look(self) -> int:
@@ -144,8 +160,21 @@ class Relay:
         if self._tenure.due:  # whoever gets what is given up then need not publish again what is confirmed
             await self._marks.write()
             await self._tenure.renew()
-        rows = await self._marks.exchange(self._tenure.slots, _ROWS, closed)
-        self._departures.depart(rows)
+            if not self._tenure.all:
+                self._mirror.end()
+        if self._mirror.begun and not self._unread:
+            leaving = self._mirror.take(closed)
+            self._departures.depart(leaving)
+            await self._marks.write()
+            return len(leaving)
+        return await self._read(closed)
+
+    async def _read(self, closed: Collection[str]) -> int:
+        self._mirror.end()
+        self._unread = False
+        rows, newest = await self._marks.exchange(self._tenure.slots, _ROWS, closed)
+        self._departures.depart([Leaving(row) for row in rows])
+        self._mirror.begin(newest if self._tenure.all else None)
         if len(rows) == _ROWS:  # there may be more, for destinations that nothing was found of
             self._wake.set()
         return len(rows)

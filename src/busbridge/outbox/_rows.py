@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from zlib import crc32
 
 from busbridge.envelope import new_id
+from busbridge.outbox._mirror import Leaving
 from busbridge.outbox._text import headers_text, key_text, text_headers, text_key
 from busbridge.retry import FIRST_FAILED
 from busbridge.routing import Destination, Kind
@@ -39,6 +40,11 @@ class Outgoing(Protocol):
 def to_outbox(prepared: Outgoing) -> list[OutboxRow]:
     """The rows of a message, one for each destination, in order."""
     return [_outgoing_row(prepared.id, entry) for _, entry in prepared.entries]
+
+
+def to_leave(prepared: Outgoing) -> list[Leaving]:
+    """The same, each with what it publishes."""
+    return [Leaving(_outgoing_row(prepared.id, entry), entry) for _, entry in prepared.entries]
 
 
 def to_entry(row: OutboxRow, destination: Destination) -> Entry:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from busbridge.store import SLOTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +33,11 @@ class Tenure:
     def holds(self, slot: int) -> bool:
         """Whether rows of `slot` may still be published."""
         return slot in self.slots and self._clock() < self._until
+
+    @property
+    def all(self) -> bool:
+        """Whether there is no other relay that publishes anything."""
+        return len(self.slots) == SLOTS
 
     @property
     def due(self) -> bool:

@@ -186,8 +186,9 @@ class PostgreSQLStatements:
         inserted = await self._count(_NEW_INBOX, *_columns(map(_values, new)), service)
         return inserted == len(new)
 
-    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
+    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> int | None:
         await self._connection.execute(_PUT_OUTBOX, *_columns(row[1:-1] for row in rows), service)
+        return None  # another transaction may commit lower ids later
 
     async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None:
         ordered = sorted({row.id: row for row in rows}.values())
@@ -212,6 +213,9 @@ class PostgreSQLStatements:
     ) -> list[OutboxRow]:
         rows = await self._connection.fetch(_PENDING, service, list(slots), limit, list(without))
         return [OutboxRow(*row) for row in rows]
+
+    async def newest(self, service: str, pending: int) -> int | None:  # noqa: ARG002 - as `put_outbox`
+        return None
 
     async def sent(self, ids: Collection[int]) -> None:
         await self._connection.execute("DELETE FROM busbridge_outbox WHERE id = ANY ($1::bigint[])", list(ids))

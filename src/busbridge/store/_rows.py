@@ -62,6 +62,14 @@ class OutboxRow(NamedTuple):
     attempts: int = 0
 
 
+class Look(NamedTuple):
+    """What a relay has found in the outbox."""
+
+    rows: list[OutboxRow]
+    newest: int | None
+    """The id of the newest row there ever was, where `rows` is all that the service has; None: it may have more."""
+
+
 class RunRow(NamedTuple):
     """How far a replay run has come."""
 

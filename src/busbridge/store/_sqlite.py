@@ -43,6 +43,10 @@ ORDER BY id LIMIT ?3"""
 _WAITING: Final = """
 SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), ? - min(CASE WHEN NOT parked THEN created END)
 FROM busbridge_outbox WHERE service = ?"""
+_NEWEST: Final = """
+SELECT seq FROM sqlite_sequence WHERE name = 'busbridge_outbox'
+    AND ?2 = (SELECT count(*) FROM (SELECT 1 FROM busbridge_outbox WHERE service = ?1 AND NOT parked LIMIT ?2 + 1))
+    AND NOT EXISTS (SELECT 1 FROM busbridge_outbox WHERE service = ?1 AND attempts > 0)"""
 _BACKLOG: Final = """
 SELECT count(*) FROM (SELECT 1 FROM busbridge_outbox WHERE service = ? AND NOT parked ORDER BY id LIMIT ?)"""
 
@@ -135,9 +139,11 @@ class SQLiteStatements:
         self._open.executemany(_PUT_INBOX, values)
         return True  # who writes is alone from BEGIN on
 
-    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None:
+    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> int | None:
         now = time.time()
         self._open.executemany(_PUT_OUTBOX, [(service, *row[1:-1], now) for row in rows])
+        (last,) = self._open.execute("SELECT last_insert_rowid()").fetchone()
+        return last  # type: ignore[no-any-return]  # who writes is alone, and what is rolled back takes its ids along
 
     async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None:
         self._open.executemany(_PUT_TIMER, [(service, *row) for row in rows])
@@ -164,6 +170,10 @@ class SQLiteStatements:
         unwanted = ", ".join(f"?{number}" for number in range(4, 4 + len(without)))
         sql = _PENDING.format(slots=", ".join(map(str, sorted(slots))), without=unwanted)
         return [OutboxRow(*row) for row in self._open.execute(sql, (service, time.time(), limit, *without))]
+
+    async def newest(self, service: str, pending: int) -> int | None:
+        found = self._open.execute(_NEWEST, (service, pending)).fetchone()
+        return None if found is None else found[0]
 
     async def sent(self, ids: Collection[int]) -> None:
         self._for_each("DELETE FROM busbridge_outbox WHERE id = ?", ids)

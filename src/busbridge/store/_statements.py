@@ -76,7 +76,9 @@ class Statements(Protocol):
         """Inserts and updates. False if one of `new` has been inserted by another transaction meanwhile."""
         ...
 
-    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> None: ...
+    async def put_outbox(self, service: str, rows: Sequence[OutboxRow]) -> int | None:
+        """Inserts. The id of the last one, where all ids are given without gaps, in the order of commits; else None."""
+        ...
 
     async def put_timers(self, service: str, rows: Sequence[TimerRow]) -> None: ...
 
@@ -95,6 +97,13 @@ class Statements(Protocol):
     async def pending(
         self, service: str, slots: Collection[int], limit: int, without: Collection[str]
     ) -> list[OutboxRow]: ...
+
+    async def newest(self, service: str, pending: int) -> int | None:
+        """The id of the newest row of all, if the service has no other rows than these `pending`, and none that failed.
+
+        None where it has, or where ids say nothing about the order of commits.
+        """
+        ...
 
     async def sent(self, ids: Collection[int]) -> None: ...
 

@@ -16,6 +16,7 @@ from busbridge.store._guard import Guard
 from busbridge.store._leases import slots_for
 from busbridge.store._migrations import SchemaState
 from busbridge.store._postgresql import INFO, PostgreSQLStatements
+from busbridge.store._rows import Look
 from busbridge.store._sqlite import SQLiteStatements
 from busbridge.store._tables import Clock, outbox, timers
 from busbridge.store._to_the_end import to_the_end
@@ -204,13 +205,22 @@ class Store:
         broker has confirmed, `sent`, is deleted before, in the same transaction; in doubt it is given once more, also
         after a power failure.
         """
+        return (await self.look(slots, limit, without, sent=sent)).rows
 
-        async def exchanged(statements: Statements) -> list[OutboxRow]:
+    async def look(
+        self, slots: Collection[int], limit: int, without: Collection[str] = (), *, sent: Collection[int] = ()
+    ) -> Look:
+        """As `pending`, and says whether that is all there is."""
+
+        async def looked(statements: Statements) -> Look:
             if sent:
                 await statements.sent(sent)
-            return await statements.pending(self.service, slots, limit, without)
+            if not slots:
+                return Look([], None)
+            rows = await statements.pending(self.service, slots, limit, without)
+            return Look(rows, None if without else await statements.newest(self.service, len(rows)))
 
-        return await self._do(exchanged, first=True) if slots or sent else []
+        return await self._do(looked, first=True) if slots or sent else Look([], None)
 
     async def sent(self, ids: Collection[int]) -> None:
         """Deletes what the broker has confirmed."""

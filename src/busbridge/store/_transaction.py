@@ -78,10 +78,12 @@ class Transaction:
             raise StoreContention(self._guard.database, "another transaction has had the same message")
         self._read.update((row.key, row) for row in ordered)
 
-    async def put_outbox(self, rows: Sequence[OutboxRow]) -> None:
-        """Inserts in this order, which is the order of their ids."""
-        if rows:
-            await self._guard.run(self.statements.put_outbox(self._service, rows))
+    async def put_outbox(self, rows: Sequence[OutboxRow]) -> int | None:
+        """Inserts in this order, which is the order of their ids.
+
+        Returns the last one's id where each id is one more than the one that was committed before it; else None.
+        """
+        return await self._guard.run(self.statements.put_outbox(self._service, rows)) if rows else None
 
     async def put_timers(self, rows: Sequence[TimerRow]) -> None:
         """Inserts; a timer of the same id is replaced, and claimed by nobody."""

@@ -266,9 +266,9 @@ class Effects:
         for ended in unit.ended:
             self._end(ended, held)
         self._aside.line_up(unit.behind)
-        if unit.publishes:
-            self._relay.poke()
-            self._gate.filled(unit.publishes)
+        if published := len(unit.inserted.rows):
+            self._relay.inserted(unit.inserted)
+            self._gate.filled(published)
         if self._timers is not None:
             for seconds in unit.delays:
                 self._timers.expect(seconds)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, final
 from busbridge.errors import BusbridgeError, StoreContention, StoreUnavailable
 from busbridge.outbox import (
     Action,
+    Inserted,
+    Leaving,
     decide,
     is_first,
     key_text,
     step_on,
     to_dead_letter,
     to_first,
-    to_outbox,
+    to_leave,
     to_parked,
     to_timer,
 )
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from busbridge.runtime.effects._shared_session import SharedSession
     from busbridge.runtime.effects._work import Work
     from busbridge.runtime.handling._aside import Aside
-    from busbridge.store import InboxKey, OutboxRow, ParkedRow, TimerRow, Transaction
+    from busbridge.store import InboxKey, ParkedRow, TimerRow, Transaction
     from busbridge.transport import Delivery
 
     Between = Callable[[float, float], float]
@@ -70,6 +72,8 @@ class Unit:
         """Messages that failed, one after another, at the end of those so far."""
         self.delays: list[float] = []
         """Seconds until the timers are due that it has set."""
+        self.inserted = Inserted((), None)
+        """Its rows for the relay."""
         self._transaction = transaction
         self._rows = rows
         self._plan = plan
@@ -82,7 +86,7 @@ class Unit:
         self._lined_up: list[ParkedRow] = []
         self._firsts: list[TimerRow] = []
         self._changed: dict[InboxKey, InboxRow] = {}
-        self._outbox: list[OutboxRow] = []
+        self._outbox: list[Leaving] = []
         self._timers: list[TimerRow] = []
         self._past: list[str] = []
 
@@ -119,7 +123,8 @@ class Unit:
         """
         await self._write_left()
         await self._transaction.put_inbox(self._changed.values())
-        await self._transaction.put_outbox(self._outbox)
+        last = await self._transaction.put_outbox([each.row for each in self._outbox])
+        self.inserted = Inserted(self._outbox, last)
         await self._transaction.put_parked(self._lined_up)
         for each in self._firsts:
             if (following := await step_on(self._transaction, each)) is not None:
@@ -156,7 +161,7 @@ class Unit:
         elif made.failure is None:
             self._know(work, InboxState.HANDLED, made.ended, decision.crashes)
             for each in made.outgoing:
-                self._outbox += to_outbox(each)
+                self._outbox += to_leave(each)
             self._end(work, Ended(work.delivery, Fate.HANDLED, made.ended, outgoing=made.outgoing))
         elif made.failure.final or made.ended >= self._plan.retry.attempts:
             self._die(work, made.failure, made.ended, decision.crashes)
@@ -204,7 +209,7 @@ class Unit:
         self._know(work, InboxState.DEAD, attempts, crashes)
         if work.timer is not None:  # no broker holds it: its dead letter is committed with its end
             record = told(failure, work.delivery, self._plan, attempts)
-            self._outbox.append(to_dead_letter(work.delivery, record, self._plan))
+            self._outbox.append(Leaving(to_dead_letter(work.delivery, record, self._plan)))
         self._end(work, Ended(work.delivery, Fate.DEAD, attempts, failure))
 
     def _know(self, work: Work, state: InboxState, attempts: int, crashes: int) -> None:
@@ -225,11 +230,6 @@ class Unit:
     def waited(self) -> float:
         """Seconds that handlers have waited for the database."""
         return self._transaction.waited
-
-    @property
-    def publishes(self) -> int:
-        """Rows for the relay."""
-        return len(self._outbox)
 
 
 def _crashed(decision: Decision) -> Failure:
