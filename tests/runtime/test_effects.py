@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 
 import pytest
@@ -66,6 +67,27 @@ async def test_rows_and_messages_of_a_handler_come_to_be_once_also_when_the_mess
         assert [each.order_id for each in bus.published(Reserved)] == calls
         counts = stock.counts["reserve"]
         assert (counts.handled, counts.duplicate) == (20, 20)
+
+
+async def test_what_a_transaction_has_no_time_for_is_read_once_all_the_same(config):
+    """Handlers of 15 ms: a transaction ends after a few of the ten that were taken for it."""
+    service, reserve = stock_service()
+    read = []
+
+    def taken(order: Placed) -> bool:
+        read.append(order.order_id)
+        return True
+
+    @reserve.handles(Placed, when=taken)
+    async def handler(order: Placed, context: Context) -> None:
+        time.sleep(0.015)  # noqa: ASYNC251 - it keeps the loop to itself, so that no lane shares the work
+        await write(order.order_id, context)
+
+    async with harness(service, config=with_store(config)) as bus:
+        await make_tables(bus.bus("stock"))
+        await bus.publish_many(Placed(order_id=str(n)) for n in range(30))
+        await bus.settled()
+        assert sorted(read, key=int) == [str(n) for n in range(30)]
 
 
 async def test_two_sources_may_use_one_id(config, tmp_path):

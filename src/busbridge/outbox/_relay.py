@@ -32,6 +32,8 @@ _log = logging.getLogger("busbridge.outbox")
 
 _ROWS: Final = 1000
 """Rows read at a time."""
+_MARKED: Final = 200
+"""Rows that are deleted at a time while more are on their way: a transaction costs more than deleting a row."""
 _LEASE: Final = 15.0
 """Seconds after which the slots of a relay that has vanished are another's."""
 _POLL: Final = 1.0
@@ -165,7 +167,8 @@ class Relay:
         if self._mirror.begun and not self._unread:
             leaving = self._mirror.take(closed)
             self._departures.depart(leaving)
-            await self._marks.write()
+            if not self._departures.flights or len(self._marks) >= _MARKED:
+                await self._marks.write()
             return len(leaving)
         return await self._read(closed)
 

@@ -107,6 +107,8 @@ class Effects:
         self._caution = Caution()
         self._suspect = asyncio.Lock()
         self._aside = Aside()
+        self._unbegun: dict[Delivery, Work] = {}
+        """What was read and given back to its lane, for lack of time: not read again when its turn comes."""
         self.wait: Wait = not_at_work
         """Where deliveries wait for their next attempt: that of its lanes, given before the first one comes."""
         self._database = Outage(_log, f"{plan.group} waits for its store")
@@ -153,6 +155,7 @@ class Effects:
 
     def release(self, delivery: Delivery, error: BaseException | None = None) -> None:
         """Gives a delivery back that has not ended: the broker hands it over again."""
+        self._unbegun.pop(delivery, None)
         self._begun.given_back(delivery)
         self._aside.ended(delivery)
         self._endings.release(delivery, error)
@@ -177,12 +180,13 @@ class Effects:
             works = rest + works[len(group) :]
             if (rest and not rest[0].uncounted) or self._pausing.paused:
                 break
+        self._unbegun.update((work.delivery, work) for work in works if work.untouched)
         return [work.delivery for work in works]
 
     async def _read(self, held: dict[Delivery, None]) -> list[Work]:
         works: list[Work] = []
         for delivery in list(held):
-            read = self._intake.read(delivery)
+            read = self._unbegun.pop(delivery, None) or self._intake.read(delivery)
             if isinstance(read, Work):
                 self._begun.recall(read)
                 works.append(read)

@@ -88,6 +88,11 @@ class Work:
         return Identity(*self.key)
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing has been tried with it yet."""
+        return not self.suspect and self.counted is None and self.failed is None and not self.ended
+
+    @property
     def arrival(self) -> Arrival:
         """How it came."""
         timer, redelivered = self.timer, self.delivery.redelivered
