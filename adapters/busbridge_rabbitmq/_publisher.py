@@ -14,7 +14,7 @@ from pika.spec import Basic
 
 from busbridge.errors import ClosedError
 from busbridge.transport import CONFIRMED
-from busbridge_rabbitmq import _errors
+from busbridge_rabbitmq import _errors, _wire
 from busbridge_rabbitmq._batch import unknown
 from busbridge_rabbitmq._channel import Channel
 from busbridge_rabbitmq._connection import Backoff
@@ -242,7 +242,7 @@ def _publish(channel: pika.channel.Channel, item: Item) -> None:
     """Foreign headers come this way too, with a dead letter, and some values the client can read and not write."""
     route = item.route
     try:
-        channel.basic_publish(route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
+        _wire.publish(channel, route.exchange, item.routing_key, item.properties, item.body)
     except UnsupportedAMQPFieldException:
         item.properties.headers = writable(item.properties.headers)
-        channel.basic_publish(route.exchange, item.routing_key, item.body, item.properties, mandatory=True)
+        _wire.publish(channel, route.exchange, item.routing_key, item.properties, item.body)

@@ -16,10 +16,12 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import AMQPError, ConnectionOpenAborted, InvalidFrameError
 
 from busbridge_rabbitmq import _decode
+from busbridge_rabbitmq._encode import Encoder
 
 if TYPE_CHECKING:
     from pika import ConnectionParameters
     from pika.channel import Channel
+    from pika.spec import BasicProperties
 
 _log = logging.getLogger("busbridge.rabbitmq")
 
@@ -39,6 +41,7 @@ class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
         self._opened_as = opened
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
+        self._encoder = Encoder()
         super().__init__(parameters, self._now_open, self._not_opened, self._now_closed, loop)
         self.add_on_connection_blocked_callback(self._now_blocked)
         self.add_on_connection_unblocked_callback(self._now_unblocked)
@@ -71,6 +74,11 @@ class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
     def _now_unblocked(self, _: object, _method: object) -> None:
         self.blocked = False
         _log.info("the broker takes messages again")
+
+    def publish(self, channel: int, exchange: str, key: str, properties: BasicProperties, body: bytes) -> None:
+        """Writes a message. One that can't be encoded raises before any of it is written."""
+        frames = self._encoder.frames(channel, exchange, key, properties, body, self._body_max_length)
+        self._output_marshaled_frames(frames)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         """Collects what one turn of the loop writes: the client would make a system call of each frame."""
@@ -116,6 +124,12 @@ async def connect(parameters: ConnectionParameters) -> Wire:
             wire.close()
         await asyncio.wait([wire.closed], timeout=1)
         raise
+
+
+def publish(channel: Channel, exchange: str, key: str, properties: BasicProperties, body: bytes) -> None:
+    """Does what the client's `basic_publish` does for a mandatory message, with an encoder of ours."""
+    channel._raise_if_not_open()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    channel.connection.publish(channel.channel_number, exchange, key, properties, body)
 
 
 def cancel(channel: Channel, tag: str, confirmed: Any) -> None:
