@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pika.exceptions import InvalidFieldTypeException
 from pika.spec import BasicProperties
@@ -28,30 +28,63 @@ _FIXED: dict[int, tuple[Callable[..., tuple[Any, ...]], int]] = {
     }.items()
 }  # fmt: skip
 
-
-def properties(data: bytes, offset: int) -> BasicProperties:
-    """The properties whose flags begin at `offset`."""
-    flags = data[offset] << 8 | data[offset + 1]
-    offset += 2
-    made = BasicProperties()
-    for bit, name in _SHORT_STRINGS_BEFORE:
-        if flags & bit:
-            value, offset = _short(data, offset)
-            setattr(made, name, value)
-    if flags & BasicProperties.FLAG_HEADERS:
-        made.headers, offset = table(data, offset)
-    if flags & BasicProperties.FLAG_DELIVERY_MODE:
-        made.delivery_mode = data[offset]  # pyright: ignore[reportAttributeAccessIssue]  # foreign: any number
-        offset += 1
-    if flags & _RARE:
-        _rare(made, flags, data, offset)
-    return made
+_REMEMBERED = 1_000
+"""Names, so that foreign ones can't pile up."""
 
 
-_SHORT_STRINGS_BEFORE = (
-    (BasicProperties.FLAG_CONTENT_TYPE, "content_type"),
-    (BasicProperties.FLAG_CONTENT_ENCODING, "content_encoding"),
-)
+@final
+class Decoder:
+    """Decodes what one connection receives, and remembers names: nearly all of them come again with each message."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, str] = {}
+
+    def properties(self, data: bytes, offset: int) -> BasicProperties:
+        """The properties whose flags begin at `offset`."""
+        flags = data[offset] << 8 | data[offset + 1]
+        offset += 2
+        content_type = content_encoding = headers = delivery_mode = None
+        if flags & BasicProperties.FLAG_CONTENT_TYPE:
+            content_type, offset = self._short(data, offset)
+        if flags & BasicProperties.FLAG_CONTENT_ENCODING:
+            content_encoding, offset = self._short(data, offset)
+        if flags & BasicProperties.FLAG_HEADERS:
+            headers, offset = self._headers(data, offset)
+        if flags & BasicProperties.FLAG_DELIVERY_MODE:
+            delivery_mode = data[offset]  # foreign: any number
+            offset += 1
+        made = BasicProperties(content_type, content_encoding, headers, delivery_mode)  # type: ignore[arg-type,unused-ignore]  # pyright: ignore[reportArgumentType]
+        if flags & _RARE:
+            _rare(made, flags, data, offset)
+        return made
+
+    def _headers(self, data: bytes, offset: int) -> tuple[dict[str, Any], int]:
+        """As `table`, in less time for what nearly all headers are: known names with a text each."""
+        end = offset + 4 + _UINT(data, offset)[0]
+        offset += 4
+        found: dict[str, Any] = {}
+        while offset < end:
+            name, offset = self._short(data, offset)
+            if data[offset] == _LONG_STRING:
+                begin = offset + 5
+                offset = begin + _UINT(data, offset + 1)[0]
+                found[name] = _text(data[begin:offset])
+            else:
+                found[name], offset = _value(data, offset)
+        return found, end
+
+    def _short(self, data: bytes, offset: int) -> tuple[str, int]:
+        end = offset + 1 + data[offset]
+        raw = data[offset + 1 : end]
+        return self._names.get(raw) or self._name(raw), end
+
+    def _name(self, raw: bytes) -> str:
+        if len(self._names) >= _REMEMBERED:
+            self._names.clear()
+        name = self._names[raw] = raw.decode(errors="backslashreplace")
+        return name
+
+
 _SHORT_STRINGS_BETWEEN = (
     (BasicProperties.FLAG_CORRELATION_ID, "correlation_id"),
     (BasicProperties.FLAG_REPLY_TO, "reply_to"),
@@ -98,15 +131,8 @@ def table(data: bytes, offset: int) -> tuple[dict[str, Any], int]:
     offset += 4
     found: dict[str, Any] = {}
     while offset < end:
-        begin = offset + 1
-        offset = begin + data[offset]
-        name = data[begin:offset].decode(errors="backslashreplace")
-        if data[offset] == _LONG_STRING:
-            begin = offset + 5
-            offset = begin + _UINT(data, offset + 1)[0]
-            found[name] = _text(data[begin:offset])
-        else:
-            found[name], offset = _value(data, offset)
+        name, offset = _short(data, offset)
+        found[name], offset = _value(data, offset)
     return found, end
 
 

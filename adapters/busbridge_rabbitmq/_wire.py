@@ -15,7 +15,8 @@ from pika import frame, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import AMQPError, ConnectionOpenAborted, InvalidFrameError
 
-from busbridge_rabbitmq import _decode
+from busbridge_rabbitmq._arrivals import Arrivals
+from busbridge_rabbitmq._decode import Decoder
 from busbridge_rabbitmq._encode import Encoder
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("busbridge.rabbitmq")
 
-_PREAMBLE = Struct(">BHI").unpack_from
-_BODY_SIZE = Struct(">4xQ").unpack_from
+_CHANNEL = Struct(">xH").unpack_from
+_SIZE = Struct(">3xI").unpack_from
+_BODY_SIZE = Struct(">11xQ").unpack_from
+_AROUND: int = spec.FRAME_HEADER_SIZE + spec.FRAME_END_SIZE
 _EMIT_AT = 65_536
+_RECEIVE = 65_536
+"""Bytes asked of the socket at once. The client asks for 4,096, and few messages would arrive whole."""
 
 
 @final
@@ -42,6 +47,8 @@ class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._encoder = Encoder()
+        self._decoder = Decoder()
+        self._arrivals = Arrivals(self._decoder, self._consumer_of)
         super().__init__(parameters, self._now_open, self._not_opened, self._now_closed, loop)
         self.add_on_connection_blocked_callback(self._now_blocked)
         self.add_on_connection_unblocked_callback(self._now_unblocked)
@@ -98,19 +105,47 @@ class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
         if not self.is_closed:
             super()._adapter_emit_data(data)
 
+    def _proto_connection_made(self, transport: Any) -> None:
+        transport._MAX_RECV_BYTES = _RECEIVE  # noqa: SLF001
+        super()._proto_connection_made(transport)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        """Hands over whole messages; any other frame goes to the client alone: it copies all that stands behind one."""
+        data: bytes = self._frame_buffer + data_in
+        self._frame_buffer: bytes = b""
+        at = 0
+        while True:
+            begin = self._arrivals.hand_over(data, at)
+            self.bytes_received += begin - at
+            at = _frame_end(data, begin)
+            if at > len(data):
+                break
+            super()._on_data_available(data[begin:at])
+        self._frame_buffer = data[begin:]
+
+    def _consumer_of(self, number: int, tag: str) -> tuple[Channel, Any] | None:
+        """The channel, and whom it would call. None: it would not."""
+        channel = self._channels.get(number)
+        if channel is None or tag in channel._cancelled:  # noqa: SLF001
+            return None
+        callback = channel._consumers.get(tag)  # noqa: SLF001
+        return None if callback is None else (channel, callback)
+
     def _read_frame(self) -> tuple[int, Any]:
-        """The next frame; a message's properties by our decoder, all else by the client's."""
+        """The frame that there is, alone and whole: a message's properties by our decoder, all else by the client's."""
         buffer = self._frame_buffer
-        if buffer[0] != spec.FRAME_HEADER or len(buffer) < spec.FRAME_HEADER_SIZE:
+        if buffer[0] != spec.FRAME_HEADER:
             return super()._read_frame()  # type: ignore[no-any-return]
-        _, channel, size = _PREAMBLE(buffer)
-        end = spec.FRAME_HEADER_SIZE + size
-        if len(buffer) <= end:
-            return 0, None
-        if buffer[end] != spec.FRAME_END:
+        if buffer[-1] != spec.FRAME_END:
             raise InvalidFrameError("Invalid FRAME_END marker")
-        properties = _decode.properties(buffer, spec.FRAME_HEADER_SIZE + 12)
-        return end + 1, frame.Header(channel, _BODY_SIZE(buffer, spec.FRAME_HEADER_SIZE)[0], properties)
+        properties = self._decoder.properties(buffer, spec.FRAME_HEADER_SIZE + 12)
+        return len(buffer), frame.Header(_CHANNEL(buffer)[0], _BODY_SIZE(buffer)[0], properties)
+
+
+def _frame_end(data: bytes, at: int) -> int:
+    """Where the frame that begins at `at` ends: beyond the data where not all of it is there."""
+    size: int = _SIZE(data, at)[0] if len(data) - at >= spec.FRAME_HEADER_SIZE else 0
+    return at + size + _AROUND
 
 
 async def connect(parameters: ConnectionParameters) -> Wire:

@@ -47,7 +47,7 @@ SHORT = st.none() | st.text(min_size=1, max_size=50)
     )
 )
 def test_everything_the_client_writes_is_read_back(properties):
-    assert vars(_decode.properties(b"".join(properties.encode()), 0)) == vars(properties)
+    assert vars(_decode.Decoder().properties(b"".join(properties.encode()), 0)) == vars(properties)
 
 
 def table(*fields):

@@ -49,7 +49,7 @@ def test_every_value_that_can_be_received_can_be_written_again():
         "nothing": None,
     }
     made = dead_letter(BasicProperties(headers=headers), RECORD)
-    read = _decode.properties(b"".join(made.encode()), 0).headers
+    read = _decode.Decoder().properties(b"".join(made.encode()), 0).headers
     assert read["float"] == "1.5"
     assert read["array"] == [1, "2.5", "x", None]
     assert read["x-death"] == headers["x-death"]
