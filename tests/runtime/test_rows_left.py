@@ -159,3 +159,9 @@ def test_who_listens_to_sessions_is_told(connection, name):
     finally:
         event.remove(Session, name, listener)
     assert told == [name]
+
+
+def test_an_object_that_two_handlers_have_added_is_one_row(connection):
+    row = Plain(text="a")
+    insert_rows(connection, [row, row])
+    assert connection.execute(select(func.count()).select_from(Plain)).scalar_one() == 1

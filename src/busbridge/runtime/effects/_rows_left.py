@@ -27,6 +27,7 @@ _TOLD_OF_FLUSHES: Final = ("before_flush", "after_flush", "after_flush_postexec"
 
 def insert_rows(connection: Connection, left: Sequence[object]) -> None:
     """Inserts new objects, in their order within a mapping. Raises what the database, or the mapping, says to it."""
+    left = list({id(each): each for each in left}.values())  # a handler may add what another one has added
     with Session(connection, join_transaction_mode="rollback_only") as session:
         if _all_plain(session, left):
             session.bulk_save_objects(_by_mapping(left))
@@ -36,7 +37,7 @@ def insert_rows(connection: Connection, left: Sequence[object]) -> None:
 
 
 def _all_plain(session: Session, left: Iterable[object]) -> bool:
-    if _any_heard(session.dispatch, _TOLD_OF_FLUSHES):
+    if is_heard(session.dispatch, _TOLD_OF_FLUSHES):
         return False
     mappers: set[Mapper[Any]] = set()
     kinds: set[type] = set()
@@ -44,17 +45,18 @@ def _all_plain(session: Session, left: Iterable[object]) -> bool:
         state = instance_state(each)
         mappers.add(state.mapper)
         kinds.update(map(type, state.dict.values()))
-    return all(map(_is_plain, mappers)) and not any(map(_is_expression, kinds))
+    return all(map(is_plain, mappers)) and not any(map(_is_expression, kinds))
 
 
-def _is_plain(mapper: Mapper[Any]) -> bool:
+def is_plain(mapper: Mapper[Any]) -> bool:
     """One table, and nothing that a flush would look after."""
     one = mapper.inherits is None and mapper.polymorphic_on is None and len(mapper.tables) == 1
-    cared_for = mapper.relationships or mapper.version_id_col is not None or _any_heard(mapper.dispatch, _TOLD_OF_ROWS)
+    cared_for = mapper.relationships or mapper.version_id_col is not None or is_heard(mapper.dispatch, _TOLD_OF_ROWS)
     return one and not cared_for
 
 
-def _any_heard(dispatch: Any, names: Iterable[str]) -> bool:
+def is_heard(dispatch: Any, names: Iterable[str]) -> bool:
+    """Whether anybody listens to one of these events."""
     return any(getattr(dispatch, name) for name in names)
 
 

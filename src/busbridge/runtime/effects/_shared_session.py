@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, final
 
 from sqlalchemy import event
 
+from busbridge.runtime.effects._frugal_session import FrugalSession
 from busbridge.runtime.effects._rows_left import insert_rows
-from busbridge.runtime.publishing._joined import JoinedConnection, JoinedSession
+from busbridge.runtime.publishing._joined import JoinedConnection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +32,7 @@ class SharedSession:
         self._connection = JoinedConnection(connection, before_raw=self.write)
         inner = connection.sync_connection
         self._transaction = None if inner is None else inner.get_transaction()
-        self._session: JoinedSession | None = None
+        self._session: FrugalSession | None = None
         self._left: list[object] = []
         self._listens = False
 
@@ -41,10 +42,10 @@ class SharedSession:
         return self._connection
 
     @property
-    def session(self) -> JoinedSession:
+    def session(self) -> FrugalSession:
         """The session, made when first asked for."""
         if self._session is None:
-            self._session = JoinedSession(self._connection, mode="rollback_only")
+            self._session = FrugalSession(self._connection)
         return self._session
 
     @property
@@ -55,6 +56,10 @@ class SharedSession:
     async def leave(self) -> None:
         """A handler has returned that used the session. Raises what the database says to what it did."""
         session = self.session
+        if not session.opened:
+            self._left += session.take()
+            self._listen()
+            return
         inner = session.sync_session
         if len(inner.identity_map) or inner.in_nested_transaction():
             await session.flush()

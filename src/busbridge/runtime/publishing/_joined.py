@@ -54,7 +54,6 @@ class JoinedConnection(AsyncConnection):
         raise _refusal("connection.get_transaction")
 
 
-@final
 class JoinedSession(AsyncSession):
     """A session on such a connection, in a savepoint of its own: a flush that fails undoes what it did and no more."""
 
