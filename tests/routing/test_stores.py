@@ -28,12 +28,12 @@ def retry_of(**retry: object) -> RetryPlan:
         (f"postgresql://shop:{SECRET}%40@db:5433/shop?ssl=require", "postgresql://db:5433/shop", False),
     ],
 )
-def test_a_store_has_a_week_batches_of_fifty_and_upgrades_itself_where_it_is_a_file(
+def test_a_store_has_a_week_batches_of_two_hundred_and_upgrades_itself_where_it_is_a_file(
     url: str, shown: str, *, upgrade: bool
 ) -> None:
     store = load(with_store({"url": url}), environ={}).services["stock"].store
     assert store is not None
-    assert (store.window, store.batch, store.upgrade, store.shown) == (7 * 86400, 100, upgrade, shown)
+    assert (store.window, store.batch, store.upgrade, store.shown) == (7 * 86400, 200, upgrade, shown)
     assert store.url.get_secret_value() == url
     assert SECRET not in f"{store!r} {store}"
 
