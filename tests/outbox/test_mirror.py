@@ -178,6 +178,24 @@ async def test_one_that_is_told_while_its_destination_is_busy_waits_for_it(place
         assert broker.taken == ["0", "1", "2"]
 
 
+async def test_what_is_confirmed_is_deleted_in_pieces_while_another_destination_keeps_the_relay_waiting(place):
+    """So many rows, and no more, are published again by whoever follows a process that dies then."""
+    broker, stuck = Broker(), Broker()
+    stuck.answers.clear()
+    async with place.store() as store, relaying(store, broker, elsewhere=stuck) as relay:
+        await place.put(store, "0")
+        relay.poke()
+        await relay.idle()
+        relay.inserted(await place.insert(store, "waits", destination=HISTORY))
+        await stuck.got("waits")
+        bodies = [f"{number}" for number in range(relays._MARKED)]
+        relay.inserted(await place.insert(store, *bodies))
+        async with asyncio.timeout(10):
+            while (await store.waiting()).pending > 1:  # noqa: ASYNC110 - a database has no event
+                await asyncio.sleep(0.02)
+        stuck.answers.set()
+
+
 async def test_another_relay_that_joins_gets_its_share_unpublished(place):
     """What is in its slots is read by it alone, though this process has inserted it."""
     broker, other = Broker(), Broker()

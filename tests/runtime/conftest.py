@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from busbridge import Contract
+from busbridge.store import Store
 
 
 class Placed(Contract, name="shop.placed", version=1, key="order_id"):
@@ -32,3 +34,11 @@ def config() -> dict[str, Any]:
         "services": {"stock": {"subscriptions": {"reserve": {"from": "orders"}}}},
         "stop": {"grace": "5s"},
     }
+
+
+@pytest.fixture
+def store(tmp_path):
+    """One on SQLite, to be opened by the test."""
+    store = Store(f"sqlite:///{tmp_path}/shop.db", "shop")
+    yield store
+    asyncio.run(store.close())

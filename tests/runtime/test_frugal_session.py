@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,15 +11,7 @@ from sqlalchemy.orm import Session, object_session
 from sqlalchemy.orm.exc import UnmappedInstanceError
 
 from busbridge.runtime.effects._frugal_session import FrugalSession
-from busbridge.store import Store
 from tests.runtime.test_rows_left import Base, Child, Parent, Plain
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/shop.db", "shop")
-    yield store
-    asyncio.run(store.close())
 
 
 @asynccontextmanager

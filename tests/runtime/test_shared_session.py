@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from busbridge import Context
 from busbridge.runtime.effects._shared_session import SharedSession
-from busbridge.store import Store
 from busbridge.testing import harness
 from tests.runtime.conftest import Placed
 from tests.runtime.effects import make_tables, stock_service, with_store, write, written
@@ -25,13 +23,6 @@ class Row(Base):
     __tablename__ = "rows_of_users"
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str] = mapped_column(default="new")
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/shop.db", "shop")
-    yield store
-    asyncio.run(store.close())
 
 
 @asynccontextmanager

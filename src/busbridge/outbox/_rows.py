@@ -39,7 +39,7 @@ class Outgoing(Protocol):
 
 def to_outbox(prepared: Outgoing) -> list[OutboxRow]:
     """The rows of a message, one for each destination, in order."""
-    return [_outgoing_row(prepared.id, entry) for _, entry in prepared.entries]
+    return [each.row for each in to_leave(prepared)]
 
 
 def to_leave(prepared: Outgoing) -> list[Leaving]:
