@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from busbridge import Bus, Context, Service
 from busbridge.routing import load
 from busbridge.runtime import InstalledTransports, dead_letters_of, remove
@@ -122,8 +124,7 @@ class Scene:
 
     async def killed_at(self, seam: str, nth: int, *, saboteur: str = "", run: str = "") -> None:
         """Starts a child, and returns when it has killed itself at the `nth` time that it reached `seam`."""
-        child = self._start(seam=seam, nth=nth, saboteur=saboteur, run=run)
-        code = await asyncio.to_thread(child.wait, SECONDS)
+        code = await self._code(self._start(seam=seam, nth=nth, saboteur=saboteur, run=run))
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {seam} {nth} times:\n{self._log()}"
 
     async def redrive(self, *, killed_at: int = 0) -> None:
@@ -131,8 +132,7 @@ class Scene:
 
         That is killed between the two if `killed_at` is a number: at so many tens.
         """
-        operator = self._begin("operator", Redrive(self._worker, self.config, killed_at))
-        code = await asyncio.to_thread(operator.wait, SECONDS)
+        code = await self._code(self._begin("operator", Redrive(self._worker, self.config, killed_at)))
         assert code == (-signal.SIGKILL if killed_at else 0), f"the operator ended with {code}:\n{self._log()}"
 
     async def dead(self) -> Counter[str]:
@@ -150,7 +150,7 @@ class Scene:
 
     async def killed_by_a_message(self) -> None:
         """Starts a child, and returns when a message has killed it."""
-        code = await asyncio.to_thread(self._start().wait, SECONDS)
+        code = await self._code(self._start())
         assert code == DEADLY, f"it ended with {code} and of no message:\n{self._log()}"
 
     async def stopped_at(self, calls: int) -> None:
@@ -175,7 +175,7 @@ class Scene:
         if stop_after:
             await self._until(lambda: len(self.calls()) >= stop_after)
             child.send_signal(signal.SIGINT)
-        code = await asyncio.to_thread(child.wait, SECONDS)
+        code = await self._code(child)
         assert code in (0, STOPPED), f"it ended with {code}:\n{self._log()}"
         if not code:
             await self._until(lambda: len(self._ids) >= len(self._expected))
@@ -220,9 +220,16 @@ class Scene:
         with self._logs[-1].open("wb") as log:
             return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
+    async def _code(self, child: subprocess.Popen[bytes]) -> int:
+        """The code that it ends with; AssertionError, with what it wrote, if it does not."""
+        try:
+            return await asyncio.to_thread(child.wait, SECONDS)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it did not end within {SECONDS} s, after {len(self.calls())} calls:\n{self._log()}")
+
     async def _stopped(self, child: subprocess.Popen[bytes]) -> None:
         child.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(child.wait, SECONDS)
+        code = await self._code(child)
         assert code == 0, f"it ended with {code}:\n{self._log()}"
 
     async def _until_quiet(self, child: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ At each seam on each broker with each database. Batches hold ten messages; some 
 from __future__ import annotations
 
 import asyncio
+from itertools import count, islice
 
 import pytest
 
@@ -15,6 +16,7 @@ from integration.effects.contracts import Ordered
 BROKERS = ("rabbitmq", "kafka")
 DATABASES = ("sqlite", "postgresql")
 COUNT = 60
+MORE = 6
 SEAMS = {
     "received": 4,
     "in_transaction": 3,
@@ -45,12 +47,15 @@ async def with_each_database(story, new_scene, *arguments):
 
 
 async def killed_once(new_scene, database, seam):
+    """More keeps coming until it is dead: a process that finds all at once may reach a seam only once."""
     delayed = seam == "timer_claimed"
+    orders = (Ordered(order_id=f"{number:03}", failures=int(delayed and number % 3 == 0)) for number in count())
     async with new_scene(database, **DELAYED if delayed else {}) as scene:
-        await scene.publish(
-            Ordered(order_id=f"{number:03}", failures=int(delayed and number % 3 == 0)) for number in range(COUNT)
-        )
-        await scene.killed_at(seam, SEAMS[seam])
+        await scene.publish(islice(orders, COUNT))
+        async with asyncio.TaskGroup() as both:
+            death = both.create_task(scene.killed_at(seam, SEAMS[seam]))
+            while (await asyncio.wait([death], timeout=0.5))[1]:
+                await scene.publish(islice(orders, MORE))
         await scene.finish()
         await scene.check()
 

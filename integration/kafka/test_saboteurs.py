@@ -37,7 +37,7 @@ def test_offsets_that_are_committed_apart_are_noticed(kafka):
         scene = Scene(kafka, test_transactions.SHORT)
         async with scene.open() as bus:
             await scene.publish(bus, 100)
-            await scene.killed(seam="between", nth=2, saboteur="offsets_committed_apart")
+            await scene.killed(bus, seam="between", nth=2, saboteur="offsets_committed_apart")
             async with test_transactions.child(scene):
                 await scene.complete(bus)
             return await scene.wrong(bus)

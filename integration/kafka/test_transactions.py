@@ -40,7 +40,7 @@ def test_a_process_that_dies_at_any_seam_leaves_each_message_once(kafka, seams):
         async with scene.open() as bus:
             await scene.publish(bus, 100)
             for seam, nth in seams:
-                await scene.killed(seam=seam, nth=nth)
+                await scene.killed(bus, seam=seam, nth=nth)
                 await scene.publish(bus, 100)
             async with child(scene):
                 await scene.complete(bus)

@@ -173,11 +173,14 @@ class Scene:
         ]
         return subprocess.Popen(command, cwd=ROOT)
 
-    async def killed(self, **job):
-        """Returns when a process has killed itself."""
+    async def killed(self, bus, **job):
+        """Returns when a process has killed itself; more comes until then, so that one transaction is not all."""
         child = self.start(**job)
         try:
-            code = await asyncio.to_thread(child.wait, SECONDS)
+            async with asyncio.timeout(SECONDS):
+                while (code := child.poll()) is None:
+                    await asyncio.sleep(0.5)
+                    await self.publish(bus, 10)
         finally:
             child.kill()
         assert code == -signal.SIGKILL, f"it ended with {code} before it reached {job}"
