@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessRefused",
     "AttemptTimedOut",
+    "BeyondWindow",
     "BusbridgeError",
     "CanaryFailed",
     "ClosedError",
@@ -385,6 +386,25 @@ class NoDeadLetter(BusbridgeError):
         self.service = service
         self.id = id
         super().__init__(f"service {service!r} has no dead letter {id!r}, neither by its own id nor by its message's")
+
+
+class BeyondWindow(BusbridgeError):
+    """A dead letter is older than the window of the store: whether it was sent again and handled since is forgotten.
+
+    Neither it nor what stands behind it was sent.
+    """
+
+    def __init__(self, subscription: str, id: str, age: timedelta, window: timedelta) -> None:  # noqa: A002 - as above
+        self.subscription = subscription
+        self.id = id
+        self.age = age
+        self.window = window
+        old = timedelta(seconds=round(age.total_seconds()))
+        super().__init__(
+            f"dead letter {id} of {subscription!r} was given up {old} ago, longer than the store's window of {window}: "
+            "if it was sent again before and handled, that is forgotten by now, and its effects would happen twice; "
+            "choose newer ones (--newer-than), or send it all the same (--beyond-window)"
+        )
 
 
 class CanaryFailed(BusbridgeError):

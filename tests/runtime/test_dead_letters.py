@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
 from busbridge import Bus, Context, Service
-from busbridge.errors import CanaryFailed, ConfigurationError, MessageRefused, NoDeadLetter
+from busbridge.errors import BeyondWindow, CanaryFailed, ConfigurationError, MessageRefused, NoDeadLetter
 from busbridge.memory._dead_letters import MemoryDeadLetters
 from busbridge.retry import REDRIVE, REDRIVES
 from busbridge.routing import load
@@ -175,6 +176,20 @@ async def test_dead_letters_are_there_without_a_bus(scene):
         assert [group.count for group in await letters.groups()] == [2]
         assert (await letters.discard()).count == 2
         assert await letters.groups() == []
+
+
+async def test_what_the_store_s_window_no_longer_covers_is_sent_again_only_when_told(stored):
+    stored.config["services"]["stock"]["store"]["window"] = "100ms"
+    stored.config["services"]["stock"]["subscriptions"]["reserve"]["retry"] = {"attempts": 1}
+    async with stored.open() as bus:
+        await dead(bus, 2)
+        stored.broken = False
+        await asyncio.sleep(0.11)
+        with pytest.raises(BeyondWindow, match="longer than the store"):
+            await bus.dead_letters().redrive()
+        assert [group.count for group in await bus.dead_letters().groups()] == [2]
+        assert (await bus.dead_letters().redrive(beyond_window=True)).count == 2
+        await until(lambda: bus.counts["reserve"].handled == 2)
 
 
 async def cut(*_):

@@ -37,6 +37,7 @@ class How(NamedTuple):
     rate: float | None = None
     canary: int = 0
     wait: float = 30.0
+    beyond_window: bool = False
     yes: bool = False
 
 
@@ -94,6 +95,7 @@ def redrive(target: str, files: Sequence[Path], which: Which, how: How) -> None:
             rate=how.rate,
             canary=how.canary,
             wait=how.wait,
+            beyond_window=how.beyond_window,
             who=who(),
             progress=progress,
         )

@@ -45,6 +45,9 @@ _Ids: TypeAlias = Annotated[
 ]
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
+_Beyond: TypeAlias = Annotated[
+    bool, typer.Option("--beyond-window", help="Also what is older than the store's window.")
+]
 _Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -127,6 +130,7 @@ def redrive(
         int, typer.Option("--canary", min=0, help="Send so many first; the rest once they are handled.")
     ] = 0,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the canary.")] = 30.0,
+    beyond_window: _Beyond = False,  # noqa: FBT002
     yes: _Yes = False,  # noqa: FBT002
 ) -> None:
     """Send dead letters again, each to the subscription that could not handle it, and to nobody else."""
@@ -141,7 +145,7 @@ def redrive(
         newer_than=newer_than,
         ids=frozenset(ids or ()),
     )
-    how = _dead.How(limit=limit, rate=rate, canary=canary, wait=wait, yes=yes)
+    how = _dead.How(limit=limit, rate=rate, canary=canary, wait=wait, beyond_window=beyond_window, yes=yes)
     _dead.redrive(target, config or (), which, how)
 
 

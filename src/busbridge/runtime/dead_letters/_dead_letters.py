@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, final
 
 from busbridge.errors import ConfigurationError, Fault, NoDeadLetter, SourceEnded
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
     from typing import Self
 
-    from busbridge.routing import SubscriptionPlan
+    from busbridge.routing import ServicePlan, SubscriptionPlan
     from busbridge.runtime.dead_letters._action import Book
     from busbridge.runtime.dead_letters._redriving import Done, Progress
     from busbridge.transport import DeadLetters as Place
@@ -50,12 +51,11 @@ class DeadLetters:
     whose transport offers no dead letters to look at.
     """
 
-    def __init__(
-        self, service: str, plans: Mapping[str, SubscriptionPlan], transport: OpenTransport, book: Book
-    ) -> None:
-        """`transport` gives the open one of a name."""
+    def __init__(self, service: str, plan: ServicePlan | None, transport: OpenTransport, book: Book) -> None:
+        """`plan` is None where the configuration has no such service; `transport` gives the open one of a name."""
         self._service = service
-        self._plans = plans
+        self._plans: Mapping[str, SubscriptionPlan] = plan.subscriptions if plan else {}
+        self._window = plan.store.window if plan and plan.store else inf
         self._transport = transport
         self._book = book
 
@@ -93,6 +93,7 @@ class DeadLetters:
         rate: float | None = None,
         canary: int = 0,
         wait: float = 30.0,
+        beyond_window: bool = False,
         who: str = "",
         progress: Progress | None = None,
     ) -> Done:
@@ -106,12 +107,16 @@ class DeadLetters:
         and the rest stays. Without a store nobody tells that a message was handled: then it waits all that time, and
         the canary has failed where one is dead again.
 
+        `beyond_window`: sends also what was given up longer ago than the window of the store, instead of raising
+        BeyondWindow: that it was sent again before, and handled, may be forgotten, and its effects then happen twice.
+
         Raises OutcomeUnknown where a broker did not answer in time, StoreError; what was sent until then stands in
         the store's actions. One that the broker refuses stays, and is listed.
         """
         async with self._book.noted("redrive", which, who) as action:
             canaries = self._book.canary(canary, wait, self._count_back) if canary else None
-            act = Redriving(action, Pace(rate), limit, canaries, progress)
+            oldest = inf if beyond_window else self._window
+            act = Redriving(action, Pace(rate), limit, oldest, canaries, progress)
             for plan in self._meant(which):
                 async with self._open(plan) as place:
                     await act.through(plan, place, _Batches(place, plan, which))

@@ -28,7 +28,7 @@ async def dead_letters_of(service: str, config: Config, transports: Transports) 
     plan = config.services.get(service)
     async with AsyncExitStack() as stack:
         opened = _Opened(stack, service, config, transports)
-        yield DeadLetters(service, plan.subscriptions if plan else {}, opened.transport, Book(service, opened.store))
+        yield DeadLetters(service, plan, opened.transport, Book(service, opened.store))
 
 
 def dead_letters_through(
@@ -42,8 +42,7 @@ def dead_letters_through(
     async def store() -> Store | None:
         return None if storing is None else storing.store
 
-    plan = config.services.get(service)
-    return DeadLetters(service, plan.subscriptions if plan else {}, transport, Book(service, store))
+    return DeadLetters(service, config.services.get(service), transport, Book(service, store))
 
 
 @final

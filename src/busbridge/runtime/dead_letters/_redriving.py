@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
-from busbridge.errors import TransportError
+from busbridge.errors import BeyondWindow, TransportError
 from busbridge.retry import redriven_headers
 from busbridge.transport import Again, Status
 
@@ -76,20 +77,28 @@ class Redriving:
     """Sends dead letters again, those of one subscription after the other."""
 
     def __init__(
-        self, action: Action, pace: Pace, limit: int | None, canary: Canary | None, progress: Progress | None
+        self,
+        action: Action,
+        pace: Pace,
+        limit: int | None,
+        window: float,
+        canary: Canary | None,
+        progress: Progress | None,
     ) -> None:
         self._action = action
         self._pace = pace
         self._limit = limit
+        self._window = window
         self._canary = canary
         self._progress = progress
 
     async def through(
         self, plan: SubscriptionPlan, place: DeadLetters, batches: AsyncIterable[Sequence[Letter]]
     ) -> None:
-        """Those of one subscription. Raises OutcomeUnknown, CanaryFailed, TransportError, StoreError."""
+        """Those of one subscription. Raises OutcomeUnknown, CanaryFailed, BeyondWindow, TransportError, StoreError."""
         async for batch in batches:
             for step in self._steps(batch):
+                self._check_age(step)
                 await self._send(place, step)
                 if self._canary is not None:
                     await self._canary.sent(plan, self._action)
@@ -116,6 +125,12 @@ class Redriving:
                 return
             yield batch[begin : begin + room]
             begin += room
+
+    def _check_age(self, letters: Sequence[Letter]) -> None:
+        now = datetime.now(UTC)
+        for each in letters:
+            if each.time is not None and (age := now - each.time).total_seconds() > self._window:
+                raise BeyondWindow(each.subscription, each.id, age, timedelta(seconds=self._window))
 
     async def _send(self, place: DeadLetters, letters: Sequence[Letter]) -> None:
         """Confirmed first, removed then: in between, a message is there twice, never not at all."""
