@@ -177,4 +177,11 @@ class Transactions:
             (found,) = bus.scheduled()
             assert found.id == message_id
             assert 3500 < (found.due - datetime.now(UTC)).total_seconds() <= 3610
-            assert bus.cancel(message_id)
+            with pytest.raises(ZeroDivisionError), transaction.atomic():
+                with bus.outbox(connection) as tx:
+                    tx.cancel(message_id)
+                raise ZeroDivisionError
+            assert len(bus.scheduled()) == 1
+            with transaction.atomic(), bus.outbox(connection) as tx:
+                tx.cancel(message_id)
+            assert not bus.cancel(message_id)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from busbridge import BlockingBus, Bus, ConfigurationError, Contract, HandlerError, Service
+from busbridge.errors import ClosedError
 from busbridge.runtime import MemoryTransports
 from busbridge.store._inline_sqlite import use_inline_sqlite
 from busbridge.testing import NotSettled, RecordingContext, harness
@@ -192,6 +193,27 @@ async def test_a_session_of_ones_own_schedules_when_it_commits(tmp_path):
     await engine.dispose()
 
 
+async def test_a_session_of_ones_own_takes_back_when_it_commits(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    engine = create_async_engine(url.replace("sqlite", use_inline_sqlite(), 1))
+    async with Bus(Shop().service, config(url), transports=MemoryTransports()) as bus:
+        kept, gone = [await bus.publish(Reminder(order_id=each), delay=HOUR) for each in "12"]
+        async with AsyncSession(engine) as session:
+            async with bus.outbox(session) as tx:
+                tx.cancel(kept)
+            await session.rollback()
+            async with bus.outbox(session) as tx:
+                tx.cancel(gone)
+                tx.cancel(tx.publish(Reminder(order_id="3"), delay=HOUR))
+                tx.cancel("no such message")
+                moved = tx.publish(Reminder(order_id="2"), message_id=gone, delay=2 * HOUR)
+            await session.commit()
+        assert [each.id for each in await bus.scheduled()] == [kept, moved]
+        with pytest.raises(ClosedError):
+            tx.cancel(kept)
+    await engine.dispose()
+
+
 def test_threads_schedule_list_and_take_back(tmp_path):
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     engine = create_engine(url)
@@ -206,6 +228,13 @@ def test_threads_schedule_list_and_take_back(tmp_path):
         assert [each.id for each in bus.scheduled()] == [first, second, third]
         assert bus.cancel(first)
         assert [each.id for each in bus.scheduled(limit=1)] == [second]
+        with bus.transaction() as tx:
+            tx.cancel(second)
+        with Session(engine) as session:
+            with bus.outbox(session) as tx:
+                tx.cancel(third)
+            session.commit()
+        assert bus.scheduled() == []
     engine.dispose()
 
 

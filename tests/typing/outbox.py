@@ -39,7 +39,7 @@ def blocking(bus: Bus[None], other: BlockingBus, session: Session) -> None:
     with bus.outbox(session) as tx:
         tx.publish(Placed(order_id="1"))
     with other.outbox(session) as tx:
-        tx.publish(Placed(order_id="1"))
+        tx.cancel(tx.publish(Placed(order_id="1")))
     with other.transaction() as tx:
         tx.publish(Placed(order_id="1"))
 

@@ -43,9 +43,14 @@ def put_outbox(cursor: Cursor, service: str, rows: Sequence[OutboxRow]) -> None:
     cursor.executemany(_PUT_OUTBOX, [(service, *row[1:-1]) for row in rows])
 
 
+def drop_timers(cursor: Cursor, ids: Sequence[str]) -> None:
+    """Deletes them, in the transaction that the cursor is in."""
+    cursor.executemany(_DROP_TIMER, [(each,) for each in ids])
+
+
 def put_timers(cursor: Cursor, service: str, rows: Callable[[float], Sequence[TimerRow]], clock: str) -> None:
     """As `put_outbox`; `rows` is given what `clock`, a statement, says. A timer of the same id is replaced."""
     cursor.execute(clock)
     found = rows(float(cursor.fetchone()[0]))
-    cursor.executemany(_DROP_TIMER, [(row.id,) for row in found])
+    drop_timers(cursor, [row.id for row in found])
     cursor.executemany(_PUT_TIMER, [(service, *row) for row in found])

@@ -152,8 +152,18 @@ class Store:
         """As `insert_outbox`; `rows` is given the time by the database's clock. A timer of the same id is replaced."""
         found = rows(connection.execute(select(Clock())).scalar_one())
         if found:
-            connection.execute(delete(timers).where(timers.c.id.in_([row.id for row in found])))
+            self.delete_timers(connection, [row.id for row in found])
             connection.execute(insert(timers), [{"service": self.service, **row._asdict()} for row in found])
+
+    def delete_timers(self, connection: Connection, ids: Sequence[str]) -> None:
+        """As `insert_outbox`."""
+        if ids:
+            connection.execute(delete(timers).where(timers.c.id.in_(ids)))
+
+    def delete_timers_by(self, cursor: Cursor, ids: Sequence[str]) -> None:
+        """As `delete_timers`, and as `insert_outbox_by`."""
+        with self._telling():
+            _cursors.drop_timers(cursor, ids)
 
     def is_in(self, connection: Connection) -> bool:
         """Whether a user's own connection is to the database of this store, which is open, whatever its URL says."""

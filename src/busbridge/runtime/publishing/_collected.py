@@ -10,7 +10,7 @@ from busbridge.outbox import moment, scheduled_id, to_outbox
 from busbridge.runtime.publishing._postponed import Postponed, revoked
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Self
 
@@ -29,6 +29,7 @@ class Collected:
         self._publishing = publishing
         self._prepared: list[Prepared] = []
         self._later: list[Postponed] = []
+        self._taken_back: list[str] = []
         self._ended = False
 
     def publish(
@@ -46,14 +47,26 @@ class Collected:
         A plain call. `delay` and `at` as `Bus.publish` takes them. Raises what that raises before anything is sent, and
         ClosedError after the block.
         """
-        if self._ended:
-            raise ClosedError("the block that published through this object")
+        self._check()
         when = None if delay is None and at is None else moment(delay, at)
         prepared = self._publishing.prepare(
             message, message_id=message_id, correlation_id=correlation_id, headers=headers
         )
         self._prepared.append(prepared if when is None else self._postponed(prepared, when))
         return prepared.id
+
+    def cancel(self, message_id: str) -> None:
+        """Takes back a message that this service was to publish later, if the block's transaction is committed.
+
+        A plain call. Nobody tells whether it was in time; `Bus.cancel` does. Raises ClosedError after the block.
+        """
+        self._check()
+        self.revoke(message_id)
+        self._taken_back.append(self.timer_id(message_id))
+
+    def _check(self) -> None:
+        if self._ended:
+            raise ClosedError("the block that published through this object")
 
     def _postponed(self, prepared: Prepared, when: Moment) -> Postponed:
         postponed = Postponed(prepared, when)
@@ -68,6 +81,16 @@ class Collected:
     def postpones(self) -> bool:
         """Whether something is to be published later."""
         return bool(self._later)
+
+    @property
+    def taken_back(self) -> Sequence[str]:
+        """The ids of the timers to drop, before any are put."""
+        return self._taken_back
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._prepared and not self._taken_back
 
     def timer_id(self, message_id: str) -> str:
         """What the timer is called that keeps a message of this service."""
@@ -86,6 +109,7 @@ class Collected:
     async def write(self, transaction: Transaction) -> None:
         """Puts all of it into a transaction of the store. Nothing more is taken."""
         await transaction.put_outbox(self.rows())
+        await transaction.drop_timers(self._taken_back)
         if self.postpones:
             await transaction.put_timers(self.timers(await transaction.now()))
 

@@ -69,11 +69,11 @@ class DjangoTransactions:
         self._known.add(place)
 
     def _insert(self, connection: DjangoConnection, collected: Collected) -> None:
-        rows = collected.rows()
-        if not rows and not collected.postpones:
+        if collected.empty:
             return
         with connection.cursor() as cursor:
-            self._store.insert_outbox_by(cursor, rows)
+            self._store.insert_outbox_by(cursor, collected.rows())
+            self._store.delete_timers_by(cursor, collected.taken_back)
             if collected.postpones:
                 self._store.insert_timers_by(cursor, collected.timers)
         connection.on_commit(partial(self._committed, collected))

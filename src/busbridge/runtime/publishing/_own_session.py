@@ -11,14 +11,14 @@ from sqlalchemy import event
 from busbridge.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session, SessionTransaction
 
     from busbridge.runtime.publishing._collected import Collected
-    from busbridge.store import OutboxRow, Store
+    from busbridge.store import Store
 
 
 class _Inserted(NamedTuple):
@@ -68,14 +68,14 @@ class OwnSessions:
 
     def _insert(self, session: Session, collected: Collected) -> None:
         session.flush()
-        rows = collected.rows()
-        if rows or collected.postpones:
-            self._write(session.connection(), rows, collected)
+        if not collected.empty:
+            self._write(session.connection(), collected)
             self._watched(session).append(_Inserted(collected, frozenset(_transactions(session))))
 
-    def _write(self, connection: Connection, rows: Sequence[OutboxRow], collected: Collected) -> None:
+    def _write(self, connection: Connection, collected: Collected) -> None:
         try:
-            self._store.insert_outbox(connection, rows)
+            self._store.insert_outbox(connection, collected.rows())
+            self._store.delete_timers(connection, collected.taken_back)
             if collected.postpones:
                 self._store.insert_timers(connection, collected.timers)
         except Exception as error:
