@@ -11,7 +11,7 @@ import pytest
 
 from busbridge.cli import main
 from busbridge.errors import StoreError
-from busbridge.store import Store, actions_of
+from busbridge.store import Store, Trouble, actions_of
 from tests.store.helpers import ALL_SLOTS, message, opened, put
 
 CONFIG = """\
@@ -93,7 +93,7 @@ def test_outbox_tells_what_waits_for_how_long_and_whether_it_is_full(folder, bus
 async def three_wait_and_one_is_parked():
     async with opened(Store("sqlite:///inventory.db", "inventory")) as store:
         await put(store, *(message(str(number), key=None) for number in range(4)))
-        await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+        await store.failed([Trouble((await store.pending(ALL_SLOTS, 1))[0].id, "refused", None)])
 
 
 def test_outbox_says_of_a_store_that_it_does_not_fit(busbridge):

@@ -44,10 +44,15 @@ class Broker:
 
     def __init__(self):
         self.taken = []
+        self.kept = []
+        """What of it was confirmed."""
         self.entries = []
         self.refuses = set()
+        self.overflows = set()
         self.loses = set()
         self.away = False
+        self.room = None
+        """Messages that it has room for; None: any number."""
         self.answers = asyncio.Event()
         self.answers.set()
         self._got = asyncio.Event()
@@ -56,8 +61,10 @@ class Broker:
         bodies = [each.body.decode() for each in entries]
         self.taken.extend(bodies)
         self.entries.extend(entries)
+        outcomes = [self._outcome(body) for body in bodies]
+        self.kept.extend(body for body, outcome in zip(bodies, outcomes, strict=True) if outcome is CONFIRMED)
         self._got.set()
-        return asyncio.ensure_future(self._answer([self._outcome(body) for body in bodies]))
+        return asyncio.ensure_future(self._answer(outcomes))
 
     async def _answer(self, outcomes):
         await self.answers.wait()
@@ -66,6 +73,10 @@ class Broker:
     def _outcome(self, body):
         if self.away or body in self.loses:
             return Outcome(Status.UNKNOWN, error=OutcomeUnknown("orders", "no confirm"))
+        if self.room == 0 or body in self.overflows:
+            return Outcome(Status.REFUSED, error=MessageRefused("overflow", "orders", "it is full"))
+        if self.room is not None:
+            self.room -= 1
         if body in self.refuses:
             return Outcome(Status.REFUSED, error=MessageRefused("invalid", "orders", "no bytes for it"))
         return CONFIRMED
@@ -140,9 +151,9 @@ class Place:
 
 
 @asynccontextmanager
-async def relaying(store, broker, *, elsewhere=None, **options):
+async def relaying(store, broker, *, elsewhere=None, orders=ORDERS, **options):
     """A relay at work, for `orders` by `broker` and for `history` by `elsewhere`."""
-    exits = {"orders": Exit(broker, ORDERS), "history": Exit(elsewhere or broker, HISTORY)}
+    exits = {"orders": Exit(broker, orders), "history": Exit(elsewhere or broker, HISTORY)}
     relay = Relay(store, exits, **{"poll": 3600.0} | options)
     relay.start()
     try:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from busbridge.outbox import Outage
+from busbridge.routing import Destination, Kind
 from busbridge.store import SLOTS, OutboxRow, discard_parked, parked_messages, release_parked
 from tests.outbox.conftest import HISTORY, Broker, Clock, Flaky, relaying
 
@@ -311,6 +312,49 @@ async def test_a_row_for_a_destination_that_is_not_known_here_stays_and_stops_no
         assert broker.taken == ["a"]
         assert await left(store) == ["new"]
     assert [each.args for each in caplog.records if each.levelno == logging.ERROR] == [("newer",)]
+
+
+async def test_a_full_queue_is_offered_about_what_it_takes_and_no_row_is_held_back_for_it(place, caplog):
+    """Rows that back off one by one leave it empty while they wait, and arrive in any order."""
+    broker, clock = Broker(), Clock()
+    broker.room = 40
+    bodies = [f"{number:03}" for number in range(200)]
+    async with place.store() as store:
+        await place.put(store, *bodies)
+        async with relaying(store, broker, clock=clock) as relay:
+            await relay.idle()
+            assert (len(broker.taken), len(broker.kept)) == (200, 40)
+            for taken in (30, 30, 0, 0, 0, 5):
+                seen, broker.room = len(broker.taken), taken
+                clock.seconds += 1
+                relay.poke()
+                await relay.idle()
+                assert len(broker.taken) - seen <= max(2 * taken + 2, 80)
+            seen, broker.room = len(broker.taken), None
+            clock.seconds += 1
+            relay.poke()
+            await relay.idle()
+            assert len(broker.taken) - seen == 200 - 105
+            assert broker.kept == bodies
+            assert (await store.waiting()).pending == 0
+            await place.put(store, "later")
+            relay.poke()
+            await relay.idle()
+    assert len([each for each in caplog.records if each.levelno == logging.WARNING]) == 1
+
+
+async def test_a_full_queue_behind_a_topic_holds_up_no_other(place):
+    broker = Broker()
+    broker.overflows = {"a1", "a2"}
+    events = Destination("orders", Kind.TOPIC, "rabbit", "orders")
+    async with place.store() as store:
+        await place.put(store, "a1", "a2", "b1")
+        async with relaying(store, broker, orders=events) as relay:
+            await relay.idle()
+            await place.put(store, "b2")
+            relay.poke()
+            await broker.got("b2")
+            assert sorted(broker.kept) == ["b1", "b2"]
 
 
 def test_an_outage_is_said_now_and_then_and_waits_longer_each_time(caplog):

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from busbridge.errors import ClosedError, HandlerError, StoreContention, StoreError, StoreOutdated
-from busbridge.store import SLOTS, InboxState
+from busbridge.store import SLOTS, InboxState, Trouble
 from busbridge.store._migrations import upgrade
 from tests.store.helpers import (
     ALL_SLOTS,
@@ -330,7 +330,7 @@ class Outboxes:
             assert (await store.look(ALL_SLOTS, 9, ["orders"])).newest is None
             assert await store.look(ALL_SLOTS, 9, sent=[each.id for each in rows]) == ([], newest)
             await put(store, message("3"))
-            await store.failed((await store.pending(ALL_SLOTS, 1))[0].id, "refused", 0)
+            await store.failed([Trouble((await store.pending(ALL_SLOTS, 1))[0].id, "refused", 0)])
             assert (await store.look(ALL_SLOTS, 9)).newest is None
 
     @in_loop
@@ -344,19 +344,16 @@ class Outboxes:
             await store.sent([first.id])
             assert await pending(store) == ["2"]
 
-    @pytest.mark.parametrize("how", ["failed", "parked"])
+    @pytest.mark.parametrize("seconds", [3600, None], ids=["failed", "parked"])
     @in_loop
-    async def test_a_row_that_waits_holds_the_later_ones_of_its_key_and_destination_alone(self, new_store, how):
+    async def test_a_row_that_waits_holds_the_later_ones_of_its_key_and_destination_alone(self, new_store, seconds):
         """T15. The earlier ones are not held, nor is what has no key."""
         async with opened(new_store()) as store:
             await put(store, message("earlier"), message("first"), message("later"), message("other", key="order-2"))
             await put(store, message("elsewhere", destination="log"), message("a", key=None), message("b", key=None))
             rows = {each.message_id: each.id for each in await store.pending(ALL_SLOTS, 9)}
             for each in ("first", "a"):
-                if how == "failed":
-                    await store.failed(rows[each], "refused", 3600)
-                else:
-                    await store.park(rows[each], "refused")
+                await store.failed([Trouble(rows[each], "refused", seconds)])
             assert await pending(store) == ["earlier", "other", "elsewhere", "b"]
 
     @in_loop
@@ -364,7 +361,7 @@ class Outboxes:
         async with opened(new_store()) as store:
             await put(store, message("1"), message("2"))
             first = (await store.pending(ALL_SLOTS, 9))[0]
-            await store.failed(first.id, "no answer", 3600)
+            await store.failed([Trouble(first.id, "no answer", 3600)])
             assert await pending(store) == []
             await execute(store, "UPDATE busbridge_outbox SET due = 1 WHERE message_id = '1'")
             assert [(each.message_id, each.attempts) for each in await store.pending(ALL_SLOTS, 9)] == [
@@ -383,7 +380,7 @@ class Outboxes:
         async with opened(new_store()) as store:
             assert await store.waiting() == (0, 0, None)
             await put(store, message("1"), message("2", key=None), message("3", key=None))
-            await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+            await store.failed([Trouble((await store.pending(ALL_SLOTS, 1))[0].id, "refused", None)])
             await execute(store, "UPDATE busbridge_outbox SET created = created - 60 WHERE message_id = '2'")
             found = await store.waiting()
             assert (found.pending, found.parked) == (2, 1)
@@ -395,7 +392,7 @@ class Outboxes:
             assert await store.backlog(9) == 0
             await put(store, *(message(str(number), key=None) for number in range(5)))
             await put(other, message("9"))
-            await store.park((await store.pending(ALL_SLOTS, 1))[0].id, "refused")
+            await store.failed([Trouble((await store.pending(ALL_SLOTS, 1))[0].id, "refused", None)])
             assert [await store.backlog(most) for most in (3, 4, 5)] == [3, 4, 4]
 
     @in_loop

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, final
 
 from busbridge.outbox._flight import Flight
-from busbridge.outbox._outage import Outage
+from busbridge.outbox._passage import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,32 +43,39 @@ class Departures:
         self._mirror = mirror
         self._wake = wake
         self._clock = clock
-        self._outages: dict[str, Outage] = {}
-        self._paused: dict[str, float] = {}
+        self._passages: dict[str, Passage] = {}
         self._strangers: set[str] = set()
 
     def closed(self) -> set[str]:
         """Destinations that nothing may leave for now."""
         now = self._clock()
-        paused = (name for name, until in self._paused.items() if now < until)
-        return {*self.flights, *paused, *self._strangers}
+        shut = (name for name, passage in self._passages.items() if now < passage.opens)
+        return {*self.flights, *shut, *self._strangers}
 
     def until_next(self, most: float) -> float:
         """Seconds until a destination opens by itself; at most `most`."""
         now = self._clock()
-        return min([most, *(until - now for until in self._paused.values() if until > now)])
+        return min([most, *(each.opens - now for each in self._passages.values() if each.opens > now)])
 
-    def depart(self, leaving: Iterable[Leaving]) -> None:
-        """Sends off rows, in order, for destinations that are not `closed`."""
+    def depart(self, leaving: Iterable[Leaving]) -> bool:
+        """Sends off rows, in order, for destinations that are not `closed`. False: some must wait, to be read again."""
         of_destination: defaultdict[str, list[Leaving]] = defaultdict(list)
         for each in leaving:
             of_destination[each.row.destination].append(each)
-        for name, found in of_destination.items():
-            if (way := self._exits.get(name)) is None:
-                self._leave_to_others(name)
-            else:
-                flight = Flight(way, found, self._tenure, self._marks)
-                self.flights[name] = asyncio.create_task(self._fly(name, flight))
+        departed = [self._depart(name, found) for name, found in of_destination.items()]
+        return all(departed)
+
+    def _depart(self, name: str, found: list[Leaving]) -> bool:
+        way = self._exits.get(name)
+        if way is None:
+            self._leave_to_others(name)
+            return True
+        passage = self._passages.get(name)
+        if passage is None:
+            passage = self._passages[name] = Passage(name, self._clock)
+        flight = Flight(way, found[: passage.most], self._tenure, self._marks)
+        self.flights[name] = asyncio.create_task(self._fly(name, flight, passage))
+        return flight.count == len(found)
 
     async def cancel(self) -> None:
         """Ends all flights: what they have not confirmed stays in the outbox."""
@@ -77,7 +84,7 @@ class Departures:
             each.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    async def _fly(self, name: str, flight: Flight) -> None:
+    async def _fly(self, name: str, flight: Flight, passage: Passage) -> None:
         failure: Exception | None = None
         try:
             await flight.fly()
@@ -90,17 +97,7 @@ class Departures:
             self.parked += flight.parked
             del self.flights[name]
             self._wake.set()
-        if failure is not None or flight.in_vain:
-            self._pause(name, failure or flight.missed[0][1].error)
-        elif name in self._paused:
-            del self._paused[name]
-            self._outages[name].over()
-
-    def _pause(self, name: str, error: BaseException | None) -> None:
-        outage = self._outages.get(name)
-        if outage is None:
-            outage = self._outages[name] = Outage(_log, f"{name!r} confirms nothing of the outbox", self._clock)
-        self._paused[name] = self._clock() + outage.failed(error)
+        passage.landed(flight, failure)
 
     def _leave_to_others(self, name: str) -> None:
         self._strangers.add(name)

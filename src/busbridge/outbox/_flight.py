@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, final
 from busbridge.errors import MessageRefused
 from busbridge.outbox._rows import to_entry
 from busbridge.outbox._seams import reached
+from busbridge.routing import Kind
 from busbridge.transport import Status
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ class Flight:
         self.confirmed = 0
         self.parked = 0
         self.missed: list[tuple[OutboxRow, Outcome]] = []
+        self.full: MessageRefused | None = None
+        """What the destination, a single queue, refused something for that it has no room for."""
         self._way = way
+        self._is_one_queue = way.destination.kind is Kind.QUEUE and not way.destination.ordered
+        """Full for one message is full for all then; of a topic, or of shards, another part may have room."""
         self._tenure = tenure
         self._marks = marks
         self._lines = _lines(leaving)
@@ -85,7 +90,10 @@ class Flight:
             self.confirmed += 1
             self._marks.sent(row)
             return True
-        if _is_final(outcome):
+        overflow = _overflow(outcome)
+        if overflow is not None and self._is_one_queue:
+            self.full = overflow
+        elif outcome.status is Status.REFUSED and overflow is None:
             self._park(row, outcome.error)
         else:
             self.missed.append((row, outcome))
@@ -129,6 +137,7 @@ def _lines(leaving: Iterable[Leaving]) -> list[deque[Leaving]]:
     return lines
 
 
-def _is_final(outcome: Outcome) -> bool:
-    passes = isinstance(outcome.error, MessageRefused) and outcome.error.passes
-    return outcome.status is Status.REFUSED and not passes
+def _overflow(outcome: Outcome) -> MessageRefused | None:
+    """The refusal of a message that there is no room for at present; None: it is none."""
+    error = outcome.error
+    return error if isinstance(error, MessageRefused) and error.passes else None

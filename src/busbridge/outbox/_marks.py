@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+
+from busbridge.store import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,13 +21,6 @@ _LONGEST_DELAY: Final = 60.0
 _LONGEST_TEXT: Final = 1000
 
 
-class _Trouble(NamedTuple):
-    row: OutboxRow
-    error: str
-    seconds: float | None
-    """Until the next try; None: there is none."""
-
-
 @final
 class Marks:
     """Written by one task at a time. Writing the same twice does no harm, so a failure leaves all of it for later."""
@@ -34,7 +29,7 @@ class Marks:
         self._store = store
         self._parked = parked
         self._sent: list[int] = []
-        self._troubles: list[_Trouble] = []
+        self._troubles: list[Trouble] = []
 
     def sent(self, row: OutboxRow) -> None:
         """The broker owns it."""
@@ -44,11 +39,11 @@ class Marks:
         """It is tried again, later each time."""
         longest = min(_FIRST_DELAY * 2.0 ** min(row.attempts, 30), _LONGEST_DELAY)
         delay = random.uniform(0.5, 1.0) * longest  # noqa: S311 - jitter
-        self._troubles.append(_Trouble(row, _words(error), delay))
+        self._troubles.append(Trouble(row.id, _words(error), delay))
 
     def refused(self, row: OutboxRow, error: BaseException | None) -> None:
         """It is not tried again until somebody decides."""
-        self._troubles.append(_Trouble(row, _words(error), None))
+        self._troubles.append(Trouble(row.id, _words(error), None))
         if self._parked is not None:
             self._parked(row.message_id, row.destination, error)
 
@@ -66,15 +61,9 @@ class Marks:
         return look
 
     async def _write_troubles(self) -> None:
-        while self._troubles:
-            await self._write(self._troubles[0])
-            del self._troubles[0]
-
-    async def _write(self, trouble: _Trouble) -> None:
-        if trouble.seconds is None:
-            await self._store.park(trouble.row.id, trouble.error)
-        else:
-            await self._store.failed(trouble.row.id, trouble.error, trouble.seconds)
+        if troubles := tuple(self._troubles):
+            await self._store.failed(troubles)
+            del self._troubles[: len(troubles)]
 
     def __len__(self) -> int:
         return len(self._sent) + len(self._troubles)

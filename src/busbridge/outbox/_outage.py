@@ -43,6 +43,10 @@ class Outage:
         self._longest = min(2 * self._longest, _LONGEST_PAUSE)
         return pause
 
+    def eased(self) -> None:
+        """A part of it works: the pauses are short again."""
+        self._longest = _FIRST_PAUSE
+
     def over(self) -> None:
         """It works, and says so if it did not before."""
         if self._since is not None:

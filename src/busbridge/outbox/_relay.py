@@ -166,7 +166,8 @@ class Relay:
                 self._mirror.end()
         if self._mirror.begun and not self._unread:
             leaving = self._mirror.take(closed)
-            self._departures.depart(leaving)
+            if not self._departures.depart(leaving):
+                self._mirror.end()
             if not self._departures.flights or len(self._marks) >= _MARKED:
                 await self._marks.write()
             return len(leaving)
@@ -176,8 +177,8 @@ class Relay:
         self._mirror.end()
         self._unread = False
         rows, newest = await self._marks.exchange(self._tenure.slots, _ROWS, closed)
-        self._departures.depart([Leaving(row) for row in rows])
-        self._mirror.begin(newest if self._tenure.all else None)
+        all_left = self._departures.depart([Leaving(row) for row in rows])
+        self._mirror.begin(newest if all_left and self._tenure.all else None)
         if len(rows) == _ROWS:  # there may be more, for destinations that nothing was found of
             self._wake.set()
         return len(rows)

@@ -6,7 +6,18 @@ It knows SQL and no messages.
 from busbridge.store._actions import ActionRow, actions_of, begin_action, ended_by_redrive, write_action
 from busbridge.store._migrations import SchemaState
 from busbridge.store._parked_messages import ParkedMessage, discard_parked, parked_messages, release_parked
-from busbridge.store._rows import SLOTS, InboxKey, InboxRow, InboxState, Look, OutboxRow, ParkedRow, RunRow, TimerRow
+from busbridge.store._rows import (
+    SLOTS,
+    InboxKey,
+    InboxRow,
+    InboxState,
+    Look,
+    OutboxRow,
+    ParkedRow,
+    RunRow,
+    TimerRow,
+    Trouble,
+)
 from busbridge.store._statements import Waiting, WaitingTimers
 from busbridge.store._store import Store
 from busbridge.store._transaction import Transaction
@@ -26,6 +37,7 @@ __all__ = [
     "Store",
     "TimerRow",
     "Transaction",
+    "Trouble",
     "Waiting",
     "WaitingTimers",
     "actions_of",

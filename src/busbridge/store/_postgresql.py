@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow, Trouble
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -57,8 +57,11 @@ WHERE service = $1 AND NOT parked AND due <= extract(epoch FROM statement_timest
     WHERE held.service = $1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
         AND held.attempts > 0 AND (held.parked OR held.due > extract(epoch FROM statement_timestamp())))
 ORDER BY id LIMIT $3"""
-_FAILED: Final = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = $2, due = $3::float8 WHERE id = $1"
-_PARK: Final = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = $2, parked = true WHERE id = $1"
+_FAILED: Final = """
+UPDATE busbridge_outbox AS row
+SET attempts = attempts + 1, error = new.error, due = $4::float8 + coalesce(new.seconds, 0),
+    parked = new.seconds IS NULL
+FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS new (id, error, seconds) WHERE row.id = new.id"""
 _WAITING: Final = """
 SELECT count(*) FILTER (WHERE NOT parked), count(*) FILTER (WHERE parked),
     $2::float8 - min(created) FILTER (WHERE NOT parked)
@@ -220,11 +223,8 @@ class PostgreSQLStatements:
     async def sent(self, ids: Collection[int]) -> None:
         await self._connection.execute("DELETE FROM busbridge_outbox WHERE id = ANY ($1::bigint[])", list(ids))
 
-    async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
-        await self._connection.execute(_FAILED, id, error, await self.now() + seconds)
-
-    async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
-        await self._connection.execute(_PARK, id, error)
+    async def failed(self, troubles: Sequence[Trouble]) -> None:
+        await self._connection.execute(_FAILED, *_columns(troubles), await self.now())
 
     async def waiting(self, service: str) -> Waiting:
         return Waiting(*await self._connection.fetchrow(_WAITING, service, await self.now()))

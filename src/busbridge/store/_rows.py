@@ -62,6 +62,15 @@ class OutboxRow(NamedTuple):
     attempts: int = 0
 
 
+class Trouble(NamedTuple):
+    """That a row of the outbox was not confirmed."""
+
+    id: int
+    error: str
+    seconds: float | None
+    """Until it may be published again; None: it is parked until someone decides."""
+
+
 class Look(NamedTuple):
     """What a relay has found in the outbox."""
 

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
-from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow
+from busbridge.store._rows import InboxKey, InboxRow, InboxState, OutboxRow, ParkedRow, RunRow, TimerRow, Trouble
 from busbridge.store._statements import Lease, Waiting, WaitingTimers
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ WHERE service = ?1 AND NOT parked AND due <= ?2 AND slot IN ({slots})
     WHERE held.service = ?1 AND held.destination = row.destination AND held.key = row.key AND held.id < row.id
         AND held.attempts > 0 AND (held.parked OR held.due > ?2))
 ORDER BY id LIMIT ?3"""
+_FAILED: Final = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, due = ?, parked = ? WHERE id = ?"
 _WAITING: Final = """
 SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), ? - min(CASE WHEN NOT parked THEN created END)
 FROM busbridge_outbox WHERE service = ?"""
@@ -178,13 +179,11 @@ class SQLiteStatements:
     async def sent(self, ids: Collection[int]) -> None:
         self._for_each("DELETE FROM busbridge_outbox WHERE id = ?", ids)
 
-    async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
-        sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
-        self._open.execute(sql, (error, time.time() + seconds, id))
-
-    async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
-        sql = "UPDATE busbridge_outbox SET attempts = attempts + 1, error = ?, parked = true WHERE id = ?"
-        self._open.execute(sql, (error, id))
+    async def failed(self, troubles: Sequence[Trouble]) -> None:
+        now = time.time()
+        self._open.executemany(
+            _FAILED, [(each.error, now + (each.seconds or 0), each.seconds is None, each.id) for each in troubles]
+        )
 
     async def waiting(self, service: str) -> Waiting:
         return Waiting(*self._open.execute(_WAITING, (time.time(), service)).fetchone())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, RunRow, TimerRow
+    from busbridge.store._rows import InboxKey, InboxRow, OutboxRow, ParkedRow, RunRow, TimerRow, Trouble
 
 
 class Lease(NamedTuple):
@@ -107,9 +107,7 @@ class Statements(Protocol):
 
     async def sent(self, ids: Collection[int]) -> None: ...
 
-    async def failed(self, id: int, error: str, seconds: float) -> None: ...  # noqa: A002 - the column
-
-    async def park(self, id: int, error: str) -> None: ...  # noqa: A002 - the column
+    async def failed(self, troubles: Sequence[Trouble]) -> None: ...
 
     async def waiting(self, service: str) -> Waiting: ...
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from busbridge.store._cursors import Cursor
-    from busbridge.store._rows import OutboxRow, RunRow, TimerRow
+    from busbridge.store._rows import OutboxRow, RunRow, TimerRow, Trouble
     from busbridge.store._statements import Statements, Waiting, WaitingTimers
 
 T = TypeVar("T")
@@ -237,13 +237,9 @@ class Store:
         if ids:
             await self._do(lambda statements: statements.sent(ids))
 
-    async def failed(self, id: int, error: str, seconds: float) -> None:  # noqa: A002 - the column
-        """Counts an attempt; the next one is in `seconds`."""
-        await self._do(lambda statements: statements.failed(id, error, seconds))
-
-    async def park(self, id: int, error: str) -> None:  # noqa: A002 - the column
-        """Keeps the row from being published until someone decides."""
-        await self._do(lambda statements: statements.park(id, error))
+    async def failed(self, troubles: Sequence[Trouble]) -> None:
+        """Counts an attempt of each, and keeps it from being published for as long as is said."""
+        await self._do(lambda statements: statements.failed(troubles))
 
     async def waiting(self) -> Waiting:
         """What is in the outbox of the service. Reads all of it."""

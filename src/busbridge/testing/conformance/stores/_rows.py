@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from busbridge.errors import StoreContention
-from busbridge.store import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, Store, TimerRow
+from busbridge.store import SLOTS, InboxKey, InboxRow, InboxState, OutboxRow, Store, TimerRow, Trouble
 from busbridge.testing.conformance._row import RowFailed
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ async def outbox_keeps_each_keys_order(make: MakeStore) -> None:
                 await transaction.put_outbox([_message(str(number), key=f"k{number % 2}")])
         _expect(await _pending(store), list("012345"), "the order of the outbox")
         first = (await store.pending(_ALL, 1))[0]
-        await store.failed(first.id, "refused", _LONG)
+        await store.failed([Trouble(first.id, "refused", _LONG)])
         _expect(await _pending(store), list("135"), "what goes on while a message of another key waits")
         await store.sent([each.id for each in await store.pending(_ALL, 2)])
         _expect(await _pending(store), ["5"], "what is left when two were sent")
