@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from busbridge import Context
 from busbridge.errors import CommitUnknown, StoreContention, StoreError, StoreUnavailable
@@ -157,6 +158,37 @@ async def test_a_transaction_that_a_handler_has_broken_is_that_messages_failure(
     assert rows == published == ["m1", "m2", "m3"]
     assert counts.handled == 3
     assert flow[2] == {"m1": [1, 1, 2], "m2": [1, 1], "m3": [1, 1]}, "one by one: the first is to blame"
+
+
+@pytest.mark.parametrize("immediate", [1, 2, 3])
+async def test_a_message_that_breaks_every_transaction_dies_after_its_attempts_and_the_others_are_handled(
+    config, immediate
+):
+    """A handler that swallows an error which has ended the transaction: nothing of it can be committed, ever."""
+    service, reserve = stock_service()
+    attempts = []
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed, context: Context) -> None:
+        await write(order.order_id, context)
+        if order.order_id == "m2":
+            attempts.append(context.delivery.attempt)
+            with suppress(IntegrityError):
+                await context.connection.execute(text("INSERT OR ROLLBACK INTO ledger (id, order_id) VALUES (1, 'x')"))
+
+    config = with_store(config, attempts=4, immediate=immediate, first="10ms", backoff="fixed")
+    async with harness(service, config=config, raise_failures=False) as bus:
+        stock = bus.bus("stock")
+        await make_tables(stock)
+        for each in ORDERS:
+            await bus.publish(each)
+            await until(lambda: stock.counts["reserve"].handled)
+        await bus.advance(1)
+        await bus.settled()
+        await until(lambda: stock.counts["reserve"].dead)
+        assert await written(stock) == ["m1", "m3"]
+        assert stock.counts["reserve"].dead == {"failed": 1}
+    assert list(dict.fromkeys(attempts)) == [1, 2, 3, 4]
 
 
 async def test_a_deadlock_of_a_handlers_own_statement_is_no_failure_of_the_handler(config, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from itertools import pairwise
 
 import pytest
@@ -106,6 +107,28 @@ async def test_a_stop_while_it_pauses_is_quick_and_gives_back_what_waits(config,
     shop.down = False
     async with shop.open() as bus:
         await until(lambda: bus.counts["reserve"].handled == MANY - dead)
+
+
+@pytest.mark.parametrize("store", STORED)
+async def test_what_fails_while_it_stops_makes_it_pause_no_more(config, tmp_path, store):
+    """Or the stop would wait for handlers that rest, and leave a task behind that watches for a success."""
+    shop = Shop(config, tmp_path, store=store, concurrency=1, after=3, probe="10s")
+    entered, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(order: Placed) -> None:
+        entered.set()
+        await goes_on.wait()
+        raise Outage(order.order_id)
+
+    shop.service = Service("stock", publishes=[Placed])
+    shop.service.subscription("reserve").handles(Placed)(handler)
+    async with shop.open() as bus:
+        await publish(bus, 20)
+        await entered.wait()
+        asyncio.get_running_loop().call_later(0.05, goes_on.set)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    assert not [each for each in asyncio.all_tasks() if "pause" in each.get_name()]
 
 
 @pytest.mark.parametrize("store", STORED)

@@ -54,6 +54,7 @@ async def test_who_is_cancelled_while_waiting_is_passed_over(scene):
         await scene.ask("next")
         gone.cancel()
     assert await scene.all() == ["next"]
+    assert gone.cancelled(), "and not ended by an error"
 
 
 async def test_a_turn_that_has_come_to_one_who_is_cancelled_goes_on_to_the_next(scene):

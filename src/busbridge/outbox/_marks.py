@@ -71,4 +71,4 @@ class Marks:
 
 def _words(error: BaseException | None) -> str:
     words = f"{type(error).__name__}: {error}" if error else "not confirmed"
-    return words.encode(errors="backslashreplace").decode()[:_LONGEST_TEXT]
+    return words.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_TEXT]

@@ -17,6 +17,7 @@ from busbridge.store._rows import (
     RunRow,
     TimerRow,
     Trouble,
+    storable,
 )
 from busbridge.store._statements import Waiting, WaitingTimers
 from busbridge.store._store import Store
@@ -46,5 +47,6 @@ __all__ = [
     "ended_by_redrive",
     "parked_messages",
     "release_parked",
+    "storable",
     "write_action",
 ]

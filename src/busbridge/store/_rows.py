@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 SLOTS: Final = 16
 """Shares that the outbox of a service is divided into, by destination and key: what several relays share out (T15)."""
 
+_LONGEST: Final = 200
+"""Characters of a text in a key: the longest key is then well within what an index takes, whatever the characters."""
+
 
 class InboxKey(NamedTuple):
-    """What makes an effect one effect (T2)."""
+    """What makes an effect one effect (T2). Its texts are `storable`."""
 
     place: str
     """`service.subscription/handler`."""
@@ -18,6 +22,16 @@ class InboxKey(NamedTuple):
     message_id: str
     run: str = ""
     """The replay run; empty for ordinary deliveries (T19)."""
+
+
+def storable(text: str) -> str:
+    """What stands for `text` in a key: itself, or a digest where not every database can hold it.
+
+    PostgreSQL holds no NUL in a text, and no more than 2.7 kB in an entry of an index.
+    """
+    if len(text) <= _LONGEST and "\0" not in text:
+        return text
+    return "sha256:" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 class InboxState(StrEnum):

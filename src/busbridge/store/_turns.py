@@ -74,10 +74,10 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                line.remove(turn)
-            else:  # it has come meanwhile
+            if not turn.cancelled():  # it has come meanwhile
                 self._pass_on()
+            elif turn in line:  # else it was passed over, just before this task has heard that it is cancelled
+                line.remove(turn)
             raise
 
     def _pass_on(self) -> None:

@@ -108,6 +108,7 @@ class Attempts:
             return (), failed
         if shared is None:
             await transaction.savepoint()
+        work.begun = attempt
         context: StoreContext[Any] = StoreContext(self._surroundings, work, message, attempt, transaction, shared)
         try:
             await self._call(work, message, context)

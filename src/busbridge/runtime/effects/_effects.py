@@ -244,7 +244,10 @@ class Effects:
         return []
 
     async def _insist(self, work: Work, error: StoreError, held: dict[Delivery, None]) -> list[Work]:
-        """One whose transaction failed: begun anew while others are in the way, which is no attempt; then it is one."""
+        """One whose transaction failed: begun anew while others are in the way, which is no attempt; then it is one.
+
+        Raises StoreError where it fails without a handler's doing: nothing can be written then, of this or any other.
+        """
         met = 1
         while isinstance(error, StoreContention) and met < _MEETINGS:
             await _stand_back(met)
@@ -252,12 +255,17 @@ class Effects:
                 return await self._committed([work], held)
             except StoreError as again:
                 error, met = again, met + 1
+        ended = work.begun
         while True:
-            work.failed = Failure(Reason.FAILED, error, final=False)
+            work.failed, work.ended = Failure(Reason.FAILED, error, final=False), ended
             try:
                 return await self._committed([work], held)
-            except StoreContention:  # what is written now is its row alone: in the end it will be
+            except StoreContention:  # in the end what is written is its row alone
                 await _stand_back(_MEETINGS)
+            except StoreError as again:  # the attempt that has followed at once has broken its transaction too
+                if work.begun <= ended:
+                    raise
+                error, ended = again, work.begun
 
     async def _committed(self, works: list[Work], held: dict[Delivery, None], *, bare: bool = False) -> list[Work]:
         """One transaction, and the settlements that follow; waits for a database that is away.

@@ -10,7 +10,7 @@ from busbridge.routing import Others
 from busbridge.runtime.effects._work import Ended, Fate, Work
 from busbridge.runtime.handling._failure import UNREADABLE, Failure
 from busbridge.runtime.handling._identity import message_id_of, run_id_of
-from busbridge.store import InboxKey
+from busbridge.store import InboxKey, storable
 
 if TYPE_CHECKING:
     from busbridge.contract import Contract
@@ -52,7 +52,8 @@ class Intake:
         if bound is None:
             return Ended(delivery, Fate.DISCARDED, rule="filtered")
         message_id, run = message_id_of(event, message, bound), run_id_of(event, self._plan)
-        work = Work(delivery, choice, body, message, bound, event, InboxKey(bound.place, event.source, message_id, run))
+        key = InboxKey(bound.place, storable(event.source), storable(message_id), run)
+        work = Work(delivery, choice, body, message, bound, event, key)
         work.doubtful = doubtful
         work.kept = self._ordered and delivery.key is not None and timer is None
         return work

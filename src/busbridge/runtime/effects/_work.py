@@ -34,6 +34,7 @@ class Work:
         "_body",
         "_choice",
         "_message",
+        "begun",
         "bound",
         "counted",
         "delivery",
@@ -74,6 +75,8 @@ class Work:
         """Whether somebody may have died of it, so that it is counted before it begins (T7)."""
         self.counted: Decision | None = None
         """What was decided when that was committed."""
+        self.begun = 0
+        """The last attempt that has called the handler."""
         self.ended = 0
         """The last attempt that has ended in a transaction that was undone."""
         self.failed: Failure | None = None

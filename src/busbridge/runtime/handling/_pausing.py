@@ -41,7 +41,9 @@ class Pausing:
         self._turn = asyncio.Lock()
         self._at_work = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
         self._ended = False
+        """It paused when it was told to stop: no message may begin."""
 
     @property
     def at_once(self) -> int:
@@ -69,7 +71,7 @@ class Pausing:
             self._pause(failure)
 
     def _pause(self, failure: Failure) -> None:
-        if self.paused or self._ended:
+        if self.paused or self._stopping:
             return
         self.paused = self._counts.paused = True
         self._tried = 0
@@ -114,7 +116,7 @@ class Pausing:
 
     def end(self) -> bool:
         """The subscription is told to stop: no lane rests any more. True if it pauses, so that none may go on."""
-        self._ended = self.paused
+        self._stopping, self._ended = True, self.paused
         if self._watching is not None:
             self._watching.cancel()
         self._at_work.set()
