@@ -151,8 +151,12 @@ class Link:
         await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        """Leaves, and drops the socket if the broker does not answer within the close timeout. Twice is fine."""
+        """Leaves for good. Twice is fine."""
         self._closing = True
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Ends the connection: who asks next gets a new one. Drops it where the broker does not answer in time."""
         wire = self._wire
         if wire is None or wire.is_closed:
             return

@@ -116,9 +116,13 @@ class OrderedSource(BaseSource):
         return share
 
     async def _forget(self) -> None:
-        """Ends the sessions of a share that is lost, at the latest now: the channels may still be there."""
+        """Ends a share that is lost: its sessions, whose channels may still be there, and the connection it claims by.
+
+        A claim that was made on that connection would keep its shard from everybody, this worker included.
+        """
         if self._share is not None:
             await self._share.close()
+            await self._link.hang_up()
 
     def __repr__(self) -> str:
         return f"<OrderedSource of {self._name!r}, {self._share!r}, {self._inbox!r}>"

@@ -68,6 +68,22 @@ class Bench:
         with self.broker.connect() as connection:
             return connection.channel().queue_declare(queue, passive=True).method.message_count
 
+    def consumers(self, *queues):
+        """How many consumers each of them has; 0 where it does not exist."""
+        return [self._consumers(queue) for queue in queues]
+
+    def _consumers(self, queue):
+        with self.broker.connect() as connection:
+            try:
+                return connection.channel().queue_declare(queue, passive=True).method.consumer_count
+            except pika.exceptions.ChannelClosedByBroker:
+                return 0
+
+    def delete(self, queue):
+        """Deletes a queue with all that is in it, as an operator may."""
+        with self.broker.connect() as connection:
+            connection.channel().queue_delete(queue)
+
     def bodies(self, queue):
         """What is in a queue, taken out by a bare client: (body, properties) of each."""
         with self.broker.connect() as connection:

@@ -124,6 +124,29 @@ def test_two_workers_share_the_shards(any_bench):
     workers.assert_in_order()
 
 
+def test_a_worker_that_lost_a_shard_holds_all_of_them_again(any_bench):
+    """Somebody deletes the queue of one: that closes a channel, and the connection lives on."""
+    workers = Workers(any_bench)
+
+    async def live():
+        async with workers.transport() as publisher, asyncio.TaskGroup() as group:
+            member = await Member(group, workers, "a").ready()
+            await workers.publish(publisher, 100)
+            await workers.until(100)
+            shards = [f"{workers.queue.physical}.{number}" for number in range(4)]
+            await asyncio.to_thread(any_bench.delete, shards[2])
+            async with asyncio.timeout(SECONDS):
+                while await asyncio.to_thread(any_bench.consumers, *shards) != [1] * 4:
+                    await asyncio.sleep(0.1)
+            assert await asyncio.to_thread(any_bench.consumers, f"{workers.queue.physical}.members") == [1]
+            await workers.publish(publisher, 100, 100)
+            await workers.until(200)
+            await member.leave()
+
+    asyncio.run(live())
+    workers.assert_in_order()
+
+
 def test_a_shard_is_handed_over_when_all_that_was_held_is_finished(bench):
     """Slow handlers, a clean join: no key with two members at once, no message handled twice."""
     workers = Workers(bench, handling=0.1)
