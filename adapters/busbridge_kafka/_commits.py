@@ -27,6 +27,16 @@ MESSAGES: Final = 5_000
 """Finished and not committed before a commit goes out early: what a crash repeats."""
 UNTOUCHED: Final = "untouched"
 """Committed beside a position behind which no message has ever begun: whoever goes on there need not doubt any (T7)."""
+_BEGUN: Final = "begun below "
+"""Committed beside any other position, with the offset below which messages may have begun."""
+
+
+def begun_below(position: TopicPartition) -> int:
+    """The offset below which messages had begun when `position` was committed; the position itself if none had."""
+    said = position.metadata or ""
+    if not said.startswith(_BEGUN):
+        return int(position.offset)
+    return max(int(said.removeprefix(_BEGUN)), position.offset)
 
 
 @final
@@ -47,7 +57,7 @@ class Commits:
         if marks and (now or self._due(marks)):
             self._last = time.monotonic()
             self._in_flight = {each.partition: each for each in marks}
-            consumer.commit(offsets=self._offsets(marks), asynchronous=True)
+            consumer.commit(offsets=[self._offset(each, mark) for each, mark in marks.items()], asynchronous=True)
 
     def answered(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """The client's callback."""
@@ -62,7 +72,7 @@ class Commits:
     def last(self, consumer: Consumer, assignments: Iterable[Assignment]) -> None:
         """Commits and waits for the answer: these partitions are about to be somebody else's."""
         offsets = [
-            TopicPartition(self._topic, each.partition, each.watermark, metadata="" if each.span else UNTOUCHED)
+            self._offset(each, each.watermark) if each.touched else self._untouched(each)
             for each in assignments
             if not each.span or each.watermark > each.committed
         ]
@@ -87,10 +97,16 @@ class Commits:
 
     def _due(self, marks: dict[Assignment, int]) -> bool:
         late = time.monotonic() - self._last >= SECONDS
-        return late or sum(mark - each.committed for each, mark in marks.items()) >= MESSAGES
+        return (
+            late or sum(max(mark - each.committed, each.begun - each.told) for each, mark in marks.items()) >= MESSAGES
+        )
 
-    def _offsets(self, marks: dict[Assignment, int]) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, each.partition, mark) for each, mark in marks.items()]
+    def _offset(self, assignment: Assignment, mark: int) -> TopicPartition:
+        assignment.told = assignment.begun
+        return TopicPartition(self._topic, assignment.partition, mark, metadata=f"{_BEGUN}{assignment.told}")
+
+    def _untouched(self, assignment: Assignment) -> TopicPartition:
+        return TopicPartition(self._topic, assignment.partition, assignment.watermark, metadata=UNTOUCHED)
 
     def _complain(self, where: TopicPartition, error: KafkaError) -> None:
         what = f"{where.topic}[{where.partition}] up to {where.offset}"
@@ -98,5 +114,6 @@ class Commits:
 
 
 def _marks(assignments: Iterable[Assignment]) -> dict[Assignment, int]:
+    """What there is to commit: how far each is finished, or that much has begun behind a message that is not."""
     marks = {each: each.watermark for each in assignments}
-    return {each: mark for each, mark in marks.items() if mark > each.committed}
+    return {each: mark for each, mark in marks.items() if mark > each.committed or each.begun - each.told >= MESSAGES}

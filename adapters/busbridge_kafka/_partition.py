@@ -16,16 +16,33 @@ from busbridge.transport import Session
 class Assignment(Session):
     """A partition in this process, from being assigned until it is revoked or lost."""
 
-    __slots__ = ("_ahead", "_next", "_window", "committed", "doubtful", "given_back", "partition", "paused")
+    __slots__ = (
+        "_ahead",
+        "_next",
+        "_window",
+        "committed",
+        "doubtful",
+        "given_back",
+        "known",
+        "partition",
+        "paused",
+        "told",
+    )
 
-    def __init__(self, partition: int, start: int, window: int = 0) -> None:
-        """`window`: messages that may have begun before, where an earlier assignment ended without saying so."""
+    def __init__(self, partition: int, start: int, window: int = 0, known: int = 0) -> None:
+        """`window`: messages that may have begun before, where an earlier assignment ended without saying so.
+
+        `known`: the offset below which they have, as it did say.
+        """
         super().__init__()
         self.partition: Final = partition
-        self.doubtful: Final = start + window
+        self.known: Final = max(start, known)
+        self.doubtful: Final = self.known + window
         """The offset below which a message may have been handed over before (T7)."""
         self.committed = start
         """What the broker knows to be finished. Written by the owner of the consumer."""
+        self.told = self.known
+        """Below which messages may have begun, as the broker knows. Written by the owner of the consumer."""
         self.paused = False
         """Whether too much stands behind an unfinished message. Written by the owner of the consumer."""
         self.given_back = 0
@@ -57,6 +74,16 @@ class Assignment(Session):
             return self._window[0]
         except IndexError:
             return end
+
+    @property
+    def begun(self) -> int:
+        """The offset below which messages may have begun, here or in an earlier assignment."""
+        return max(self._next, self.known)
+
+    @property
+    def touched(self) -> bool:
+        """Whether a message that is not finished may have begun."""
+        return self.begun > self.watermark
 
     @property
     def span(self) -> int:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from busbridge_kafka import _errors as errors
 from busbridge_kafka import _start as start
-from busbridge_kafka._commits import MESSAGES, UNTOUCHED
+from busbridge_kafka._commits import MESSAGES, UNTOUCHED, begun_below
 from busbridge_kafka._partition import Assignment
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Partitions:
         self._learn = learn
         self._paused = False
         self._window = MESSAGES + (plan.prefetch or DEFAULT_PREFETCH)
-        """What may be finished and not committed, or in hand, when a process dies."""
+        """What may have begun since the last commit, when a process dies."""
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The client's callback: each partition goes on where it was committed, in a new session."""
@@ -84,7 +84,10 @@ class Partitions:
         (consumer.pause if self._paused else consumer.resume)(begun)
         self._commits.begun(consumer, begun)
         self._learn(consumer)  # before there is anything to be committed
-        fresh = {each.partition: Assignment(each.partition, each.offset, self._doubtful(each)) for each in begun}
+        fresh = {
+            each.partition: Assignment(each.partition, each.offset, self._doubtful(each), begun_below(each))
+            for each in begun
+        }
         self.table = MappingProxyType({**self.table, **fresh})
         _log.info("%s takes partitions %s", self._plan.group, sorted(fresh))
 

@@ -136,7 +136,7 @@ def test_a_worker_that_lost_a_shard_holds_all_of_them_again(any_bench):
             shards = [f"{workers.queue.physical}.{number}" for number in range(4)]
             await asyncio.to_thread(any_bench.delete, shards[2])
             async with asyncio.timeout(SECONDS):
-                while await asyncio.to_thread(any_bench.consumers, *shards) != [1] * 4:
+                while await asyncio.to_thread(any_bench.consumers, *shards) != [1] * 4:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             assert await asyncio.to_thread(any_bench.consumers, f"{workers.queue.physical}.members") == [1]
             await workers.publish(publisher, 100, 100)
