@@ -146,10 +146,19 @@ class Publisher:
         async with self._turn:
             await asyncio.sleep(PAUSE)
             _discard(self._producer)
-            self._producer = self._make(self._replace)
+            self._producer = await self._made()
             self._replacing = None
             for batch in tuple(self._batches):
                 await self._send(batch, batch.open())
+
+    async def _made(self) -> Producer:
+        """Another producer, however often the client can't begin one: it may be out of threads for a while."""
+        while True:
+            try:
+                return self._make(self._replace)
+            except KafkaException as error:
+                _log.warning("no producer can be made, trying again: %s", error.args[0])
+            await asyncio.sleep(PAUSE)
 
 
 def _discard(producer: Producer) -> None:

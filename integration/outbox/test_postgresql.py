@@ -54,6 +54,44 @@ async def test_relays_share_the_work_and_keep_the_order_of_each_key(new_store):
         assert [each for each in taken if each.startswith(f"{key}:")] == [f"{key}:{number}" for number in range(3)]
 
 
+async def early_and_late(store, other, broker):
+    """Commits a row, and then one that was inserted before it; returns what was published until then."""
+    async with relaying(store, broker) as relay:
+        await relay.idle()
+        async with other.transaction() as late:
+            await late.put_outbox(to_outbox(Message("late", b"late", "a")))
+            await put(store, "early", key="a")
+            relay.poke()
+            await broker.got("early")
+            await relay.idle()
+        relay.poke()
+        await relay.idle()
+    return list(broker.taken)
+
+
+@in_loop
+async def test_a_row_that_is_committed_after_one_with_a_higher_id_is_published(new_store):
+    """R4: ids are given before the commit, so that a relay which reads on from the last id loses what comes late."""
+    async with opened(new_store(), new_store()) as (store, other):
+        assert await early_and_late(store, other, Broker()) == ["early", "late"]
+
+
+@in_loop
+async def test_a_relay_that_reads_on_from_the_last_id_is_noticed(new_store):
+    async with opened(new_store(), new_store()) as (store, other):
+        look, last = store.look, 0
+
+        async def from_the_last_id(*arguments, **options):
+            nonlocal last
+            found = await look(*arguments, **options)
+            rows = [row for row in found.rows if row.id > last]
+            last = max([last, *(row.id for row in rows)])
+            return found._replace(rows=rows)
+
+        store.look = from_the_last_id
+        assert await early_and_late(store, other, Broker()) == ["early"]
+
+
 @in_loop
 async def test_a_relay_goes_on_after_the_database_has_cut_it_off(new_store):
     broker = Broker()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from unittest.mock import patch
 
 import pytest
 
@@ -76,6 +77,16 @@ async def test_a_timer_that_is_expected_wakes_the_source_when_it_is_due(place):
         await put(store, b"{}", due=time.time() + 0.05)
         source.expect(0.06)
         assert len(await waiting) == 1
+
+
+async def test_of_timers_that_are_far_off_nothing_is_kept_in_memory(place):
+    """There may be a million of them, and a look finds them in time."""
+    async with place.store() as store, timers(store) as source:
+        with patch.object(asyncio.get_running_loop(), "call_later") as later:
+            source.expect(3600)
+            assert not later.called
+            source.expect(5)
+            assert later.called
 
 
 async def test_timers_are_shared_by_the_processes_each_is_delivered_once(place):

@@ -12,6 +12,7 @@ import pytest
 from busbridge import Bus, Context, Service
 from busbridge.outbox import CRASHES, Action, Arrival, Decision, _seams
 from busbridge.retry import read_record
+from busbridge.routing import load
 from busbridge.runtime import MemoryTransports
 from busbridge.runtime.effects._begun import Begun
 from busbridge.store import InboxKey, InboxRow, InboxState
@@ -167,6 +168,37 @@ async def test_a_message_that_was_given_back_did_not_crash_when_it_comes_again(s
             assert work.counted == Decision(Action.COUNT)
             begun.given_back(work.delivery)
     assert inbox(scene.folder) == {"m1": ("running", 0, 0)}
+
+
+async def test_what_is_given_back_in_a_rebalance_is_taken_back_while_the_process_goes_on(scene, monkeypatch):
+    """Or whoever has it next takes it for a crash: three rebalances later it is dead, and nobody had died."""
+    told, tell = [], Begun.tell
+
+    async def telling(begun):
+        told.append(len(begun._given_back))
+        await tell(begun)
+
+    monkeypatch.setattr(Begun, "tell", telling)
+    service, reserve = stock_service()
+    seen = []
+
+    @reserve.handles(Placed)
+    async def handler(order: Placed) -> None:
+        seen.append(order.order_id)
+        if len(seen) == 1:
+            stock._workers["reserve"]._sources[0].sever()
+
+    scene.service = service
+    await scene.publish("m1", "m2", "m3")
+    source = scene.transports.brokers["rabbit"].subscribe(
+        load(scene.config).services["stock"].subscriptions["reserve"], 9
+    )
+    await source.receive()
+    await source.close()
+    async with scene.bus() as stock:
+        counts = await scene.settled(stock)
+        assert (counts.handled, counts.duplicate) == (3, 1)
+        assert told == [2]
 
 
 async def test_a_message_that_did_crash_is_alone_also_when_it_comes_again(scene):

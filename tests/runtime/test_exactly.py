@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from busbridge import Bus, Context, Contract, Service
-from busbridge.errors import AccessRefused, ConfigurationError, TransactionAborted
+from busbridge.errors import AccessRefused, ConfigurationError, MessageRefused, TransactionAborted
 from busbridge.memory import MemoryBroker, MemoryTransport
+from busbridge.outbox import Outage
 from busbridge.routing import Topology, TransportSettings, load
 from busbridge.runtime import MemoryTransports
 from busbridge.runtime._startup import joined
@@ -199,6 +200,30 @@ async def test_what_was_aborted_is_committed_later_and_its_handlers_do_not_run_a
         assert sorted(await ids_in(bus)) == sorted(calls)
         assert set(calls.values()) == {1}
         assert len(aborted) == 3
+
+
+async def test_a_dead_letter_that_is_refused_again_and_again_is_tried_on(exact, monkeypatch):
+    """However long that lasts: by a loop, which needs no deeper stack each time."""
+    monkeypatch.setattr(Outage, "failed", lambda *_: 0.0)
+    refusals = 1500
+
+    async def commit(inner, finished):
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise MessageRefused("too_large", "history", "no")
+        await inner(finished)
+
+    service = Service("stock", publishes=[Reserved, Placed])
+
+    @service.subscription("reserve").handles(Placed)
+    async def reserve(order: Placed, context: Context) -> None:
+        context.publish(Reserved(order_id=order.order_id))
+
+    async with Bus(service, exact, transports=Trouble(MemoryBroker(), commit)) as bus:
+        await bus.publish(Placed(order_id="1"))
+        await until(lambda: bus.counts["reserve"].dead == {"publish_refused": 1})
+    assert refusals == 0
 
 
 async def test_only_the_finished_head_of_a_partition_is_committed(exact):

@@ -30,6 +30,8 @@ _BEGUN_IN: Final = 0.8
 """The part of a claim in which handling may begin."""
 _POLL: Final = 1.0
 """Seconds between two looks when nobody says when a timer is due."""
+_SOON: Final = 60.0
+"""Seconds within which a timer is waited for by itself."""
 _LAST_WORDS: Final = 2.0
 """Seconds that the database has, when the source closes, to take back what was claimed."""
 
@@ -105,8 +107,12 @@ class TimerSource:
         self._closed = False
 
     def expect(self, seconds: float) -> None:
-        """A timer was committed that is due in `seconds`: looks then. A plain call, on the loop's thread."""
-        asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        """A timer was committed that is due in `seconds`: looks then. A plain call, on the loop's thread.
+
+        One that is far off is found by looking: any number may wait, and each call takes memory until its time comes.
+        """
+        if seconds < _SOON:
+            asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     async def receive(self) -> Sequence[Delivery]:
         """As `Source.receive`. A database that is away is waited for."""

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from busbridge.errors import ClosedError, MessageRefused, OutcomeUnknown
 from busbridge.routing import Destination, Kind
 from busbridge.transport import Entry, Position, Status
+from busbridge_kafka import _producer
 from busbridge_kafka._producer import Publisher
 
 STREAM = Destination("orders", Kind.STREAM, "kafka", "physical-orders")
@@ -161,6 +162,28 @@ def test_while_a_producer_is_replaced_newer_batches_wait_behind_the_older_ones()
 
     asyncio.run(run())
     assert successor.written == [b"old", b"new"]
+
+
+def test_a_producer_that_can_not_be_made_at_once_is_made_later(monkeypatch):
+    monkeypatch.setattr(_producer, "PAUSE", 0.001)
+    broken, successor = Client(answers={b"a": KafkaError(KafkaError._FATAL, "out of order", True)}), Client()
+    refusals = [KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, "no threads left"))] * 3
+    makers = iter([broken, *refusals, successor])
+
+    def make(_):
+        made = next(makers)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    async def run():
+        publisher = Publisher(make)
+        outcomes = await publisher.publish(entries(b"a"), 5)
+        await publisher.close(0)
+        return outcomes
+
+    assert [each.status for each in asyncio.run(run())] == [Status.CONFIRMED]
+    assert successor.written == [b"a"]
 
 
 def test_a_stranded_producer_is_replaced_and_what_it_left_goes_out_again():

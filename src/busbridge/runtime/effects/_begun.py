@@ -69,6 +69,11 @@ class Begun:
         if (counted := self._counted.pop(delivery, None)) is not None:
             self._given_back.append(counted)
 
+    @property
+    def owes(self) -> bool:
+        """Whether `tell` has something to take back."""
+        return bool(self._given_back)
+
     async def tell(self) -> None:
         """Takes back what was counted of messages that were given back since. Raises StoreError; may be repeated."""
         if not self._given_back:

@@ -125,6 +125,8 @@ class Effects:
             if self._entrance.closed:
                 await self._admit(held)
             rest = self._aside.wait(await self._handle(held), held, self.wait)
+            if self._begun.owes:
+                await self._take_back()
         except BaseException as error:
             self._aside.forget(held)
             for each in held:
@@ -167,6 +169,11 @@ class Effects:
                 await self._begun.tell()
         except (StoreError, TimeoutError) as error:
             _log.warning("%s: messages that were given back count as crashed: %s", self._plan.group, error)
+
+    async def _take_back(self) -> None:
+        """As `finish`, while it works: a rebalance is no crash either. What fails now is done the next time."""
+        with suppress(StoreError):
+            await self._begun.tell()
 
     async def _handle(self, held: dict[Delivery, None]) -> list[Delivery]:
         works = await self._read(held)

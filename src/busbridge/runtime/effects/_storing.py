@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from busbridge.errors import StoreError
@@ -111,6 +112,7 @@ class Storing:
         stack.push_async_callback(self._gate.stop)
         cleaning = asyncio.create_task(self._clean(), name=f"busbridge cleaning of {self.store.service}")
         stack.push_async_callback(_cancelled, cleaning)
+        self.watched.append(partial(_failed, cleaning))
 
     def _start_relaying(self, stack: AsyncExitStack, relay: Relay, releasing: Releasing) -> None:
         self._relaying = True
@@ -221,6 +223,13 @@ class Storing:
                 _log.warning("%s: the inbox is not cleaned now: %s", self.store.service, error)
             else:
                 _log.info("%s: %d messages are older than the window and forgotten", self.store.service, forgotten)
+
+
+async def _failed(task: asyncio.Task[None]) -> None:
+    """Raises what has ended a task; returns when it was cancelled."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -188,7 +188,7 @@ class Exactly:
             async with asyncio.timeout_at(self._began + INTERVAL):
                 await self._enough.wait()
 
-    async def _commit(self, batch: Iterable[Held]) -> None:
+    async def _commit(self, batch: Sequence[Held]) -> None:
         """Commits all of them together, or one by one where that is refused, but for those whose session has ended."""
         while going := [held for held in batch if self._is_alive(held)]:
             try:
@@ -197,8 +197,11 @@ class Exactly:
             except StaleDelivery:
                 await asyncio.sleep(0)  # `_is_alive` tells whose
             except MessageRefused as error:
-                await self._one_by_one(going, error)
-                return
+                if len(going) > 1:
+                    for held in going:
+                        await self._commit([held])
+                    return
+                await self._without_effect(going[0], error)
             except TransactionAborted as error:
                 await asyncio.sleep(self._broker.failed(error))
             else:
@@ -207,19 +210,14 @@ class Exactly:
                 self._committed(going)
                 return
 
-    async def _one_by_one(self, batch: Sequence[Held], error: MessageRefused) -> None:
-        if len(batch) > 1:
-            for held in batch:
-                await self._commit([held])
-            return
-        (held,) = batch
+    async def _without_effect(self, held: Held, error: MessageRefused) -> None:
+        """What it publishes is refused: it is to be a dead letter, a short one where that is refused too."""
         if held.record is None:
             self._bury(held, error)
         else:
             _log.error("%s: %r can't become a dead letter, and is kept: %s", self._plan.group, held, error)
             held.record = held.record[:_FEWEST]
             await asyncio.sleep(self._broker.failed(error))
-        await self._commit(batch)
 
     def _bury(self, held: Held, error: MessageRefused) -> None:
         self._publishing.abandon(held.outgoing, error)
