@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import busbridge
+import busbridge.errors
 import busbridge.testing
 from busbridge.retry import PREFIX, REDRIVE, Reason, record_of
 from busbridge.retry._names import RUN
@@ -52,6 +54,22 @@ def test_the_api_page_has_every_public_name_and_no_other(package):
     page = (DOCS / "api.md").read_text(encoding="utf-8")
     shown = re.findall(rf"^::: {re.escape(package.__name__)}\.(\w+)$", page, re.MULTILINE)
     assert sorted(shown) == sorted(package.__all__)
+
+
+def docstrings(of, name):
+    """What is told of an object, and of the public members of a class, inherited ones too."""
+    yield name, inspect.getdoc(of) or ""
+    if inspect.isclass(of):
+        for member in dir(of):
+            if not member.startswith("_"):
+                yield f"{name}.{member}", inspect.getdoc(getattr(of, member)) or ""
+
+
+@pytest.mark.parametrize("package", [busbridge, busbridge.testing, busbridge.errors])
+def test_no_public_docstring_bears_a_mark_that_only_the_code_knows(package):
+    told = dict(pair for name in package.__all__ for pair in docstrings(getattr(package, name), name))
+    assert told
+    assert {name: doc for name, doc in told.items() if re.search(r"\b[TRCS]\d{1,2}\b", doc)} == {}
 
 
 def test_every_reason_of_a_dead_letter_is_explained():

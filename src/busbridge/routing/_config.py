@@ -72,7 +72,7 @@ class Config:
     """Where each key stands; read it with `locate`."""
 
     def topology(self, transport: str) -> Topology:
-        """What one transport must provide, for the subscriptions of all services (T16)."""
+        """What one transport must provide, for the subscriptions of all services."""
         destinations = tuple(each for each in self.destinations.values() if each.transport == transport)
         subscriptions = tuple(each for each in self.subscriptions() if each.destination.transport == transport)
         return Topology(destinations, subscriptions)

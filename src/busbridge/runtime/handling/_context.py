@@ -94,7 +94,7 @@ class Context(ABC, Generic[R]):
     @property
     @abstractmethod
     def idempotency_key(self) -> str:
-        """A key to hand to outside interfaces, so that they can tell when they are asked again (T6).
+        """A key to hand to outside interfaces, so that they can tell when they are asked again.
 
         The same whenever this handler runs for this message, also after a crash; another one for any other message. It
         is derived from the message's source and id, or from the field that the handler names as `idempotency_key`.
@@ -127,7 +127,7 @@ class Context(ABC, Generic[R]):
         delay: timedelta | float | None = None,
         at: datetime | None = None,
     ) -> str:
-        """Collects a message to publish; returns its id, which is derived from the message being handled (T6).
+        """Collects a message to publish; returns its id, which is derived from the message being handled.
 
         A plain call, so that it can't be forgotten to await. Sent after the handler returned and confirmed before its
         delivery is settled; where the service has a store, committed with the handler's effects and sent after that.
