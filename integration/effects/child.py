@@ -23,8 +23,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from busbridge import Context, Service
+from busbridge.errors import CommitUnknown
 from busbridge.outbox import Relay, TimerSource, _seams
 from busbridge.runtime import replay, serve
+from busbridge.runtime.effects._effects import Effects
 from busbridge.runtime.replays._log import RunLog
 from busbridge.transport import Status
 from busbridge_kafka import _dead_letters as kafka_dead_letters
@@ -62,6 +64,8 @@ class Job:
     saboteur: str = ""
     mended: bool = False
     """Whether no attempt fails any more."""
+    losing: int = 0
+    """Of every so many COMMITs the answer to one is lost."""
     run: str = ""
     """The replay run to make, to its end, instead of serving."""
 
@@ -114,6 +118,21 @@ def die_at(seam: str, nth: int) -> None:
     _seams.hook = count
 
 
+def lose_answers(every: int) -> None:
+    """The database has committed, and nobody hears of it."""
+    answered, done = Effects._transact, 0
+
+    async def transact(effects: Effects, works: list[Any], **options: Any) -> Any:
+        nonlocal done
+        found = await answered(effects, works, **options)
+        done += 1
+        if done % every == 0:
+            raise CommitUnknown("the database", "its answer was lost")
+        return found
+
+    Effects._transact = transact  # type: ignore[method-assign]
+
+
 def tell_of_dead_letters() -> None:
     """Makes a seam, `dead_letter_confirmed`, between a dead letter and the settlement of what it is of."""
     rabbit, kafka = rabbit_dead_letters._finished, kafka_dead_letters.DeadLetters.bury
@@ -152,6 +171,8 @@ def main() -> None:
     tell_of_dead_letters()
     if job.seam:
         die_at(job.seam, job.nth)
+    if job.losing:
+        lose_answers(job.losing)
     with ExitStack() as stack:
         if job.saboteur:
             stack.enter_context(getattr(saboteurs, job.saboteur)())

@@ -159,11 +159,11 @@ class Scene:
         await self._until(lambda: len(self.calls()) >= calls)
         await self._stopped(child)
 
-    async def finish(self, *, saboteur: str = "", mended: bool = False) -> None:
+    async def finish(self, *, saboteur: str = "", mended: bool = False, losing: int = 0) -> None:
         """Lets children work until nothing is left for them: the last ones, whatever has become of the messages."""
         async with asyncio.timeout(SECONDS):
             while True:
-                child = self._start(saboteur=saboteur, mended=mended)
+                child = self._start(saboteur=saboteur, mended=mended, losing=losing)
                 await self._until_quiet(child)
                 await self._stopped(child)
                 if not await self._unread():

@@ -61,6 +61,35 @@ async def killed_once(new_scene, database, seam):
 
 
 @pytest.mark.parametrize("broker", BROKERS, indirect=True)
+async def test_a_commit_whose_answer_is_lost_leaves_every_effect_once(new_scene):
+    """The process lives, and can't know: it asks the inbox, by handling the same messages again."""
+    await with_each_database(answers_lost, new_scene)
+
+
+async def answers_lost(new_scene, database):
+    async with new_scene(database) as scene:
+        await scene.publish(Ordered(order_id=f"{number:03}") for number in range(COUNT))
+        await scene.finish(losing=3)
+        await scene.check()
+        assert "its answer was lost" in scene._log()
+
+
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
+async def test_an_attempt_that_takes_too_long_leaves_nothing_and_takes_no_other_with_it(new_scene):
+    await with_each_database(timed_out, new_scene)
+
+
+async def timed_out(new_scene, database):
+    slow = frozenset(f"{number:03}" for number in range(4, COUNT, 20))
+    limited = {"retry": {"attempts": 2, "limit": "200ms"}, "pause": {"after": 0}}
+    async with new_scene(database, **limited) as scene:
+        orders = [f"{number:03}" for number in range(COUNT)]
+        await scene.publish(Ordered(order_id=each, seconds=30 * (each in slow)) for each in orders)
+        await scene.finish()
+        await scene.check(dead=slow)
+
+
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
 async def test_a_message_that_kills_its_process_dies_and_takes_no_other_with_it(new_scene):
     """Nobody had the message before, so that the first death is not noted."""
     await with_each_database(killed_by_one, new_scene)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
     from busbridge.runtime.replays._replay import Replay
     from busbridge.runtime.replays._replaying import Publish
     from busbridge.transport import Until
-
-_log = logging.getLogger("busbridge.bus")
 
 _POLL: Final = 1.0
 _POLL_ALONE: Final = 0.2
