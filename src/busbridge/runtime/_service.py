@@ -187,7 +187,7 @@ class Subscription(Generic[R]):
 
         An error of a `fatal` class makes the message a dead letter at once, and so does any that is not of a class in
         `retry_on`, where that is given; others are tried again, as often as the configuration says. What `when` or a
-        rule raises is an attempt that failed. A handler may also raise `Retry` and `Reject`.
+        rule raises is an attempt that failed; both are plain functions. A handler may also raise `Retry` and `Reject`.
 
         `name` (default: the function's) is part of the ids of what the handler publishes, so
         renaming it changes them. `idempotency_key` names the field of the contracts that tells whether a message
