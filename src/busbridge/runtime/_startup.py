@@ -12,6 +12,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
+from busbridge.runtime._names import misspelt, misspelt_faults, twice_given
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
@@ -30,7 +31,7 @@ def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source],
     Raises one ConfigurationError with every fault of the configuration and of the services joined with it.
     """
     reading = _read(sources)
-    found = faults(services, reading, transports)
+    found = faults(services, reading, transports, alone=reading.config is sources)
     if found:
         raise ConfigurationError(found)
     return reading.config
@@ -42,16 +43,21 @@ def _read(sources: Source | Iterable[Source]) -> Reading:
     return read(*sources)
 
 
-def faults(services: Iterable[Service[Any]], reading: Reading, transports: Transports) -> list[Fault]:
+def faults(
+    services: Iterable[Service[Any]], reading: Reading, transports: Transports, *, alone: bool = False
+) -> list[Fault]:
     """What is wrong with a configuration and would keep services from working with it; empty when they can open.
 
     In the order of the files, then what is wrong with the code alone. Nothing that only follows from another fault: of
-    what could not be read it is not told that it is missing.
+    what could not be read it is not told that it is missing. `alone`: they may be some of those that are opened with
+    this configuration, the others not given.
     """
     services = list(services)
+    meant = misspelt(services, reading, alone=alone)
     used = dict.fromkeys(name for each in services for name in used_transports(each, reading.config))
-    of_services = (fault for each in services for fault in _service_faults(each, reading))
-    return in_order([*reading.faults, *of_services, *transport_faults(reading, transports, used)])
+    of_names = (*twice_given(services), *misspelt_faults(meant, reading))
+    of_services = (fault for each in services for fault in _service_faults(each, reading, named=each not in meant))
+    return in_order([*reading.faults, *of_names, *of_services, *transport_faults(reading, transports, used)])
 
 
 def used_transports(service: Service[Any], config: Config) -> list[str]:
@@ -77,10 +83,12 @@ def _is_there(reading: Reading, known: Iterable[str], path: tuple[str, ...], nam
     return name in known or reading.unread.hides((*path, name))
 
 
-def _service_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+def _service_faults(service: Service[Any], reading: Reading, *, named: bool) -> Iterator[Fault]:
+    """`named`: the configuration has no other name for the service."""
     yield from _contract_faults(service)
     yield from _route_faults(service, reading)
-    yield from _subscription_faults(service, reading)
+    if named:
+        yield from _subscription_faults(service, reading)
     yield from exactly_once_faults(service, reading)
 
 
