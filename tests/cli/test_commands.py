@@ -187,6 +187,7 @@ def test_layers_are_given_one_by_one(folder: Path, busbridge: Command) -> None:
 def test_schema_and_version_are_printed(busbridge: Command) -> None:
     assert "properties" in json.loads(busbridge("schema").stdout)
     assert busbridge("version").stdout.strip()[0].isdigit()
+    assert busbridge("--version") == busbridge("version")
 
 
 @pytest.mark.parametrize("argument", ["--help", "version"])

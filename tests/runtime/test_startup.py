@@ -23,6 +23,10 @@ class PlacedLater(Contract, name="shop.placed", version=3, readable_by=3):
     order_id: str
 
 
+class Reserve(Contract, name="shop.reserve", version=1):
+    order_id: str
+
+
 def problems(service, config, transports=None):
     """Of a configuration that has no faults itself."""
     return [str(each) for each in faults([service], read(load(config)), transports or MemoryTransports())]
@@ -132,6 +136,15 @@ async def test_services_of_near_names_open_together_of_which_one_has_no_section(
     config["services"]["stocks"] = {"store": STORE}
     async with harness(Service("stocks"), Service("stock_"), config=config) as bus:
         assert repr(bus.bus("stock_"))
+
+
+def test_a_route_that_another_contract_has_is_not_taken_for_a_missing_one(config):
+    config["routes"]["shop.reserve"] = config["routes"].pop("shop.reserved")
+    (fault,) = problems(handled(Service("stock", publishes=[Reserved])), config)
+    assert "publishes 'shop.reserved', which has no route" in fault
+    assert fault.endswith("(did you mean 'shop.reserve'?)")
+    (fault,) = problems(handled(Service("stock", publishes=[Reserve, Reserved])), config)
+    assert fault.endswith("(add:  routes: {shop.reserved: {to: DESTINATION}})")
 
 
 def test_a_missing_step_between_versions_is_seen_at_start(config):

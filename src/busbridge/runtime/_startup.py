@@ -17,7 +17,7 @@ from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from busbridge.contract import Contract
     from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
@@ -56,7 +56,10 @@ def faults(
     meant = misspelt(services, reading, alone=alone)
     used = dict.fromkeys(name for each in services for name in used_transports(each, reading.config))
     of_names = (*twice_given(services), *misspelt_faults(meant, reading))
-    of_services = (fault for each in services for fault in _service_faults(each, reading, named=each not in meant))
+    spare = _routes_of_nobody(services, reading.config)
+    of_services = (
+        fault for each in services for fault in _service_faults(each, reading, spare, named=each not in meant)
+    )
     return in_order([*reading.faults, *of_names, *of_services, *transport_faults(reading, transports, used)])
 
 
@@ -83,10 +86,10 @@ def _is_there(reading: Reading, known: Iterable[str], path: tuple[str, ...], nam
     return name in known or reading.unread.hides((*path, name))
 
 
-def _service_faults(service: Service[Any], reading: Reading, *, named: bool) -> Iterator[Fault]:
-    """`named`: the configuration has no other name for the service."""
+def _service_faults(service: Service[Any], reading: Reading, spare: Collection[str], *, named: bool) -> Iterator[Fault]:
+    """`spare`: routes of no contract that is known. `named`: the configuration has no other name for the service."""
     yield from _contract_faults(service)
-    yield from _route_faults(service, reading)
+    yield from _route_faults(service, reading, spare)
     if named:
         yield from _subscription_faults(service, reading)
     yield from exactly_once_faults(service, reading)
@@ -136,10 +139,16 @@ def _incompleteness(contract: type[Contract]) -> Iterator[Fault]:
         yield Fault(f"{contract.__module__}.{contract.__qualname__} can't be completed: {error.message}")
 
 
-def _route_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+def _routes_of_nobody(services: Iterable[Service[Any]], config: Config) -> list[str]:
+    """What routes are there for contracts that the services do not know: names that may be misspelt."""
+    known = {info_of(contract).name for service in services for contract in service.contracts}
+    return [name for name in config.routes if name not in known]
+
+
+def _route_faults(service: Service[Any], reading: Reading, spare: Collection[str]) -> Iterator[Fault]:
     for name in missing_routes(service, reading):
         problem = f"service {service.name!r} publishes {name!r}, which has no route"
-        hint = _near(name, reading.config.routes) or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
+        hint = _near(name, spare) or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
         yield Fault(problem, reading.config.locate(("routes",)), hint)
 
 
