@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 REPEATED_AFTER: Final = 30.0
 """Seconds before the same is said again: a broker that is down is tried ten times a second."""
 
+_FAILED: Final = "FAIL "
+"""How the client's lines about a connection that failed begin."""
 _DOWN: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE})  # noqa: SLF001
 
 
@@ -27,10 +29,13 @@ class ClientLog:
         self._said: dict[Hashable, float] = {}
 
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """One line of the client's own log; the client expects a method of this name."""
+        """One line of the client's own log; the client expects a method of this name.
+
+        A connection that failed is told at INFO at most: the client reports it to us too, and our own line tells it.
+        """
         line = text % arguments
         if self._is_news(line.partition(" (after")[0]):
-            self._client.log(level, "%s", line)
+            self._client.log(min(level, logging.INFO) if line.startswith(_FAILED) else level, "%s", line)
 
     def error(self, who: str, error: KafkaError) -> None:
         """An error that the client reports and deals with by itself."""

@@ -424,11 +424,11 @@ class CanaryFailed(BusbridgeError):
 
 
 class ClosedError(BusbridgeError):
-    """The bus, transport or source was closed by its owner and is used again."""
+    """The bus, transport or source was closed by its owner and is used again; or a bus is used before it is open."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, how: str = "is closed") -> None:
         self.what = what
-        super().__init__(f"{what} is closed")
+        super().__init__(f"{what} {how}")
 
 
 class SourceEnded(BusbridgeError):

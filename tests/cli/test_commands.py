@@ -13,6 +13,7 @@ import pytest
 
 from busbridge.cli import main
 from busbridge.routing import load
+from busbridge.store import _engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,21 @@ def test_check_tells_faults_in_words_and_exits_with_1(folder: Path, busbridge: C
     assert (done.returncode, done.stdout) == (1, "")
     assert "busbridge.yaml:4: destinations.order-events.kind: found 'topc'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("targets", [(), ("shop:billing",)])
+def test_check_tells_of_a_store_whose_driver_is_not_installed(
+    folder: Path, busbridge: Command, monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...]
+) -> None:
+    store = "billing: {store: {url: postgresql://me:secret@localhost/shop}}"
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("billing:", store))
+    monkeypatch.setattr(_engine, "find_spec", lambda _: "there")
+    assert busbridge("check", *targets).returncode == 0
+    monkeypatch.setattr(_engine, "find_spec", lambda _: None)
+    done = busbridge("check", *targets)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "busbridge.yaml:9: services.billing.store.url: no database driver is installed for pos" in done.stderr
+    assert "(install it: pip install 'busbridge[postgresql]')" in done.stderr
 
 
 def test_check_prints_missing_lines_that_load_when_pasted(folder: Path, busbridge: Command) -> None:
@@ -187,6 +203,7 @@ def test_layers_are_given_one_by_one(folder: Path, busbridge: Command) -> None:
 def test_schema_and_version_are_printed(busbridge: Command) -> None:
     assert "properties" in json.loads(busbridge("schema").stdout)
     assert busbridge("version").stdout.strip()[0].isdigit()
+    assert busbridge("--version") == busbridge("version")
 
 
 @pytest.mark.parametrize("argument", ["--help", "version"])

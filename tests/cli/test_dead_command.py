@@ -13,6 +13,7 @@ from typer import BadParameter
 
 from busbridge import Bus
 from busbridge.cli import _dead, main
+from busbridge.cli import _reasons as reasons
 from busbridge.cli._ages import parsed
 from busbridge.cli._dead_letter_json import plain
 from busbridge.runtime import MemoryTransports
@@ -103,6 +104,36 @@ def test_each_has_a_line_with_its_id_by_which_it_is_shown(busbridge):
     shown = busbridge("show", TARGET, letters[1]["id"]).out
     assert all(word in shown for word in ("KeyError", "'o1'", "in reserve", '{"order_id":"o1"}', "ce-id: m1"))
     assert json.loads(busbridge("show", TARGET, "m1", "--json").out) == letters[1]
+
+
+def test_list_and_export_take_ids_and_a_limit_as_the_others_do(busbridge):
+    def counted(*arguments):
+        return sum(group["count"] for group in json.loads(busbridge("list", TARGET, "--json", *arguments).out))
+
+    assert [counted("--limit", "2"), counted("--id", "m1"), counted("--limit", "9")] == [2, 1, 3]
+    letters = json.loads(busbridge("list", TARGET, "--each", "--json", "--limit", "2").out)
+    assert [letter["message_id"] for letter in letters] == ["m0", "m1"]
+    done = busbridge("export", TARGET, "--limit", "1")
+    assert (json.loads(done.out)["message_id"], done.err) == ("m0", "1 exported\n")
+
+
+def test_where_there_is_nothing_it_is_said_in_words(busbridge):
+    assert busbridge("list", TARGET, "--reason", "expired").out == "no dead letters\n"
+    assert busbridge("list", TARGET, "--reason", "expired", "--each").out == "no dead letters\n"
+    assert busbridge("actions", TARGET).out == "no actions\n"
+
+
+@pytest.mark.parametrize("command", ["list", "export", "redrive", "discard"])
+def test_a_reason_that_there_is_not_is_wrong_usage(busbridge, command):
+    done = busbridge(command, TARGET, "--reason", "faild")
+    assert (done.returncode, done.out) == (2, "")
+    assert "nothing dies for the reason 'faild': did you mean failed?" in " ".join(done.err.replace("│", "").split())
+
+
+def test_reasons_are_those_of_records_and_of_brokers():
+    assert [reasons.parsed(each) for each in ("", "expired", "delivery_limit")] == ["", "expired", "delivery_limit"]
+    with pytest.raises(BadParameter, match=r"there are: invalid_envelope, .*, expired, delivery_limit, maxlen"):
+        reasons.parsed("???")
 
 
 def test_one_that_is_not_there_is_told_in_words(busbridge):

@@ -127,6 +127,39 @@ def test_a_name_outside_the_grammar_is_refused(name: str) -> None:
     assert "a name " in problem
 
 
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (
+            {"services": {"stock": {"store": "sqlite:///x.db"}}},
+            "services.stock.store: found 'sqlite:///x.db', allowed: a mapping, such as {url: ...}",
+        ),
+        (
+            {"services": {"stock": {"store": "postgresql://me:secret@host/x"}}},
+            "services.stock.store: found 'postgresql:***@host/x', allowed: a mapping, such as {url: ...}",
+        ),
+        (
+            {"routes": {"post.x": "parcels"}},
+            "routes.post.x: found 'parcels', allowed: a mapping, such as {to: ...}",
+        ),
+        (
+            {"destinations": {"orders": "queue"}},
+            "destinations.orders: found 'queue', allowed: a mapping, such as {kind: ..., transport: ...}",
+        ),
+        ({"publish": "30s"}, "publish: found '30s', allowed: a mapping"),
+        ({"services": ["stock"]}, "services: found a list, allowed: a mapping"),
+    ],
+)
+def test_where_a_mapping_belongs_the_keys_are_told_that_it_must_have(source: dict[str, object], problem: str) -> None:
+    assert told(source) == [problem]
+
+
+def test_one_attempt_is_no_plural() -> None:
+    retry = {"attempts": 1, "immediate": 2}
+    source = {**QUEUE, "services": {"stock": {"subscriptions": {"reserve": {"from": "orders", "retry": retry}}}}}
+    assert told(source) == ["services.stock.subscriptions.reserve.retry.immediate: found 2, but there is 1 attempt"]
+
+
 def test_a_required_key_that_is_missing_is_named() -> None:
     assert told({"transports": {"broker": {}}}) == ["transports.broker.url: it is required, and not there"]
 
@@ -207,6 +240,13 @@ def test_a_key_that_is_there_twice_names_both_lines(tmp_path: Path) -> None:
 )
 def test_what_is_no_configuration_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     assert faults(write(tmp_path, "busbridge.yaml", text))[0].location.line == line
+
+
+@pytest.mark.parametrize("text", ["transports:\n\trabbit: {}", "a: b\n \tc: d", "a:\tb:\n\t\tc"])
+def test_a_tab_is_called_one(tmp_path: Path, text: str) -> None:
+    (fault,) = faults(write(tmp_path, "busbridge.yaml", text))
+    assert (fault.problem, fault.hint) == ("not valid YAML: a tab: YAML indents with spaces", None)
+    assert fault.location.line
 
 
 @pytest.mark.parametrize("text", ["[" * 1200, "a: " + "{a: " * 200 + "}" * 200])

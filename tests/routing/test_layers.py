@@ -165,17 +165,22 @@ def test_an_override_may_be_a_list() -> None:
         (
             "BUSBRIDGE_TRANSPORT__RABBITMQ__URL",
             "it overrides no key of the configuration",
-            "did you mean BUSBRIDGE_TRANSPORTS?",
+            "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ__URL?",
         ),
         (
             "BUSBRIDGE_TRANSPORTS__RABITMQ__URL",
             "it overrides no key of the configuration",
-            "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ?",
+            "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ__URL?",
         ),
         (
             "BUSBRIDGE_TRANSPORTS__RABBITMQ__PASWORD",
             "it overrides no key of the configuration",
             "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ__PASSWORD?",
+        ),
+        (
+            "BUSBRIDGE_TRANSPORTS__RABITMQ__CLIENT__CONNECTION_NAME",
+            "it overrides no key of the configuration",
+            "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ__CLIENT__CONNECTION_NAME?",
         ),
         ("BUSBRIDGE_CATALOG__X", "catalog has no keys below it", None),
         ("BUSBRIDGE____", "it overrides no key of the configuration", None),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from busbridge import Context, Contract, HandlerError, Service
+from busbridge import Bus, Context, Contract, HandlerError, Service
+from busbridge.runtime import MemoryTransports
 from tests.runtime.conftest import Placed, Reserved
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class Abstract(Contract):
@@ -70,6 +76,58 @@ def test_what_is_async_and_what_takes_a_context_is_seen_through_partial_and_call
     subscription.handles(Placed, name="plain")(lambda order, optional=None: None)
     described = [(each.name, each.is_async, each.takes_context) for each in subscription.handlers]
     assert described == [("partial", True, True), ("object", True, False), ("plain", False, False)]
+
+
+async def _without_yield() -> None: ...
+
+
+async def _undecorated() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("lifespan", "words"),
+    [
+        (_undecorated, "is not decorated: put @contextlib.asynccontextmanager above it"),
+        (functools.partial(_undecorated), "is not decorated"),
+        (_without_yield, "is `async def` without a `yield`: decorate"),
+        (asynccontextmanager(_undecorated)(), "was called already: give the function itself, without"),
+        (5, "is 5, which can't be called: decorate"),
+    ],
+    ids=["undecorated", "partial", "without yield", "called", "number"],
+)
+def test_a_lifespan_that_can_not_be_entered_is_refused_with_the_service_and_the_remedy(lifespan, words):
+    with pytest.raises(HandlerError, match=f"lifespan= of service 'stock' {words}"):
+        Service("stock", lifespan=lifespan)
+
+
+@pytest.mark.parametrize(
+    ("lifespan", "kind"),
+    [
+        (contextmanager(lambda: iter([1])), "_GeneratorContextManager"),
+        (lambda: _undecorated(), "async_generator"),  # noqa: PLW0108 - a plain function around one
+        (lambda: _without_yield(), "coroutine"),  # noqa: PLW0108 - as above
+        (dict, "dict"),
+    ],
+    ids=["not async", "undecorated", "coroutine", "dict"],
+)
+async def test_what_only_calling_a_lifespan_tells_is_refused_when_the_bus_opens(config, lifespan, kind):
+    service = Service("outside", lifespan=lifespan)
+    with pytest.raises(HandlerError, match=f"lifespan= of service 'outside' gives a {kind}, no async context manager"):
+        await Bus(service, config, transports=MemoryTransports()).__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("publishes", "words"),
+    [
+        (Placed, r"is one class: give a list, \[Placed\]"),
+        ("shop.placed", "is the text 'shop.placed': give a list of classes"),
+    ],
+    ids=["class", "text"],
+)
+def test_what_a_service_publishes_is_a_list(publishes, words):
+    with pytest.raises(HandlerError, match=f"publishes= of service 'stock' {words}"):
+        Service("stock", publishes=publishes)
 
 
 def test_a_service_knows_every_contract_once():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 from datetime import timedelta
 from itertools import pairwise
 
@@ -254,6 +256,31 @@ async def test_what_a_rule_raises_is_an_attempt_that_failed(config):
         assert bus.bus("stock").counts["reserve"].dead == {"failed": 1}
 
 
+@pytest.mark.parametrize("keyword", ["when", "discard"])
+async def test_a_rule_that_returns_an_awaitable_says_nothing_and_is_an_attempt_that_failed(config, keyword):
+    service, reserve = stock_service()
+    handled, made = [], []
+
+    async def asked(order: Placed) -> bool:
+        return False
+
+    def rule(order: Placed) -> bool:
+        made.append(asked(order))
+        return made[-1]
+
+    @reserve.handles(Placed, **{keyword: rule if keyword == "when" else {"stale": rule}})
+    async def handler(order: Placed) -> None:
+        handled.append(order)
+
+    async with harness(service, config=config, raise_failures=False) as bus:
+        await bus.publish(Placed(order_id="7"))
+        await bus.settled()
+        assert bus.bus("stock").counts["reserve"].dead == {"failed": 1}
+        assert "handler 'reserve/handler' returned an awaitable: rules are plain functions" in str(bus.dead[0].error)
+    assert handled == []
+    assert {inspect.getcoroutinestate(each) for each in made} == {inspect.CORO_CLOSED}
+
+
 @pytest.mark.parametrize("stored", ["store"], indirect=True)
 async def test_what_a_rule_has_discarded_is_known_to_the_store(config):
     service, reserve = stock_service()
@@ -301,10 +328,33 @@ async def test_what_an_attempt_wrote_that_took_too_long_is_undone_and_others_sta
         ({"retry_on": LookupError, "fatal": Exception}, "retry_on= .* has LookupError, which is fatal"),
         ({"discard": {"": bool}}, "discard= .* has the name ''"),
         ({"discard": {"filtered": bool}}, "discard= .* has a rule 'filtered', a name that busbridge counts by itself"),
-        ({"discard": {"stale": True}}, "discard= .* has True as the rule 'stale', which can't be called"),
+        ({"discard": {"stale": True}}, "discard= .*: the rule 'stale' is True, which can't be called"),
+        ({"when": True}, "when= of handler .* is True, which can't be called"),
     ],
     ids=str,
 )
 def test_what_can_not_be_is_refused_where_it_is_declared(declared, words):
+    with pytest.raises(HandlerError, match=words):
+        Service("stock").subscription("reserve").handles(Placed, **declared)(lambda order: None)
+
+
+@pytest.mark.parametrize("shape", ["function", "partial", "object"])
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [
+        ("when", r"when= of handler '.*<lambda>' \(.*test_failing\.py:\d+\) is `async def`: rules are plain functions"),
+        ("discard", r"discard= of .*\.py:\d+\): the rule 'stale' is `async def`: rules are plain functions"),
+    ],
+)
+def test_a_rule_that_would_always_be_true_is_refused_where_it_is_declared(keyword, words, shape):
+    async def stale(order: Placed) -> bool:
+        return False
+
+    class Stale:
+        async def __call__(self, order: Placed) -> bool:
+            return False
+
+    rule = {"function": stale, "partial": functools.partial(stale), "object": Stale()}[shape]
+    declared = {keyword: rule if keyword == "when" else {"stale": rule}}
     with pytest.raises(HandlerError, match=words):
         Service("stock").subscription("reserve").handles(Placed, **declared)(lambda order: None)

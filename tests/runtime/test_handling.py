@@ -341,6 +341,19 @@ async def test_one_key_is_handled_in_order_also_by_many_lanes(config):
     assert seen == {str(key): list(range(key, 800, 16)) for key in range(16)}
 
 
+async def test_what_is_no_message_is_an_error_of_the_handler_in_words(config):
+    service, reserve = stock_service()
+
+    @reserve.handles(Placed, fatal=TypeError)
+    async def handler(order: Placed, context: Context) -> None:
+        context.publish(order.model_dump())
+
+    async with harness(service, config=config, raise_failures=False) as bus:
+        await bus.publish(Placed(order_id="7"))
+        await bus.settled()
+        assert str(bus.dead[0].error) == "publish takes an instance of a contract, not a dict"
+
+
 async def test_resources_are_made_for_the_bus_seen_by_handlers_and_left_after_them(config):
     events: list[str] = []
 

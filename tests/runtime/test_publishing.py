@@ -104,13 +104,41 @@ async def test_bad_publishes_send_nothing(config, transports):
     assert [each[0].order_id for each in found] == ["good"]
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"order_id": "7"}, "publish takes an instance of a contract, not a dict"),
+        (None, "publish takes an instance of a contract, not a NoneType"),
+        (Placed, r"not the class Placed: make an instance, Placed\(\.\.\.\)"),
+    ],
+    ids=["dict", "nothing", "class"],
+)
+async def test_what_is_no_message_is_refused_in_words_wherever_it_is_published(
+    config, transports, given, words, tmp_path
+):
+    config["services"]["outside"] = {"store": {"url": f"sqlite:///{tmp_path}/outside.db"}}
+    async with Bus(PUBLISHER, config, transports=transports) as bus:
+        for publish in (bus.publish, lambda message: bus.publish_many([message])):
+            with pytest.raises(TypeError, match=words):
+                await publish(given)
+        with pytest.raises(TypeError, match=words):
+            await bus.publish(given, delay=1)
+        async with bus.transaction() as tx:
+            with pytest.raises(TypeError, match=words):
+                tx.publish(given)
+
+
 async def test_a_closed_bus_says_so(config, transports):
     bus = Bus(PUBLISHER, config, transports=transports)
-    with pytest.raises(ClosedError, match="new"):
-        await bus.publish(Placed(order_id="7"))
+    for use in (lambda: bus.publish(Placed(order_id="7")), lambda: bus.cancel("7"), bus.scheduled):
+        with pytest.raises(ClosedError, match=r"new.* is not open yet: use `async with Bus\(\.\.\.\)`$"):
+            await use()
+    for use in (lambda: bus.read("history", Placed), lambda: bus.replay("reserve"), bus.dead_letters, bus.transaction):
+        with pytest.raises(ClosedError, match="is not open yet"):
+            use()
     async with bus:
         pass
-    with pytest.raises(ClosedError, match="closed"):
+    with pytest.raises(ClosedError, match=r"is closed$"):
         await bus.publish(Placed(order_id="7"))
     with pytest.raises(ClosedError):
         await bus.__aenter__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from textwrap import dedent
 
@@ -9,7 +10,8 @@ import pytest
 
 from busbridge import Bus, ConfigurationError, Contract, Service, load
 from busbridge.routing import read
-from busbridge.runtime import InstalledTransports, MemoryTransports, faults
+from busbridge.runtime import InstalledTransports, MemoryTransports, faults, serve
+from busbridge.testing import harness
 from tests.runtime.conftest import Placed, Reserved
 
 
@@ -21,9 +23,16 @@ class PlacedLater(Contract, name="shop.placed", version=3, readable_by=3):
     order_id: str
 
 
+class Reserve(Contract, name="shop.reserve", version=1):
+    order_id: str
+
+
 def problems(service, config, transports=None):
     """Of a configuration that has no faults itself."""
     return [str(each) for each in faults([service], read(load(config)), transports or MemoryTransports())]
+
+
+STORE = {"url": "sqlite:///shop.db"}
 
 
 def handled(service, name="reserve", contract=Placed):
@@ -66,6 +75,76 @@ def test_faults_name_the_file_and_the_line(config, tmp_path):
     )
     (fault,) = problems(Service("stock"), str(file), InstalledTransports())
     assert f"{file}:10: services.stock.subscriptions.reserve" in fault
+
+
+def test_two_services_of_one_name_are_refused_wherever_they_are_given(config):
+    twice = [handled(Service("stock")), handled(Service("stock"))]
+    (fault,) = faults(twice, read(load(config)), MemoryTransports())
+    assert str(fault) == "2 services are named 'stock' (replicas of one are processes of their own)"
+    with pytest.raises(ConfigurationError, match="2 services are named 'stock'"):
+        asyncio.run(serve(twice, config, transports=MemoryTransports()))
+    with pytest.raises(ConfigurationError, match="2 services are named 'stock'"):
+        asyncio.run(_opened(harness(*twice, config=config)))
+
+
+async def _opened(context):
+    async with context:
+        pass
+
+
+def test_a_misspelt_section_of_a_service_with_subscriptions_is_the_one_fault_told(config, tmp_path):
+    config["services"]["stokc"] = config["services"].pop("stock")
+    config["services"]["billing"] = {}
+    (fault,) = problems(handled(Service("stock")), config)
+    assert "services.stokc: the configuration has no service 'stock', and none that was given" in fault
+    assert fault.endswith("(did you mean 'stock'?)")
+
+
+def test_a_service_that_is_not_there_is_not_taken_for_one_that_was_given_or_has_another_name(config):
+    stock, stocks, billing = handled(Service("stock")), handled(Service("stocks")), handled(Service("billing"))
+    found = faults([stock, stocks, billing], read(load(config)), MemoryTransports())
+    assert [each.problem.partition(" has a")[0] for each in found] == [
+        "the code of service 'stocks'",
+        "the code of service 'billing'",
+    ]
+
+
+def test_a_misspelt_store_of_a_service_that_only_publishes_is_not_left_out_in_silence(config):
+    config["services"]["chekout"] = {"store": STORE}
+    (fault,) = problems(Service("checkout"), config)
+    assert "services.chekout: the configuration has no service 'checkout'" in fault
+    assert fault.endswith("(did you mean 'checkout'? if not, add an empty section `checkout:`)")
+    config["services"]["checkout"] = {}
+    assert problems(Service("checkout"), config) == []
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"stocks": {"store": STORE, "subscriptions": {"count": {"from": "events"}}}},
+        {"stocks": {}},
+        {"stock-keeping": {"store": STORE}},
+    ],
+    ids=["subscribes", "says nothing", "is not near"],
+)
+def test_a_section_that_may_be_another_process_is_no_fault_of_a_service_that_only_publishes(config, section):
+    config["services"] = section
+    assert problems(Service("stock"), config) == []
+
+
+async def test_services_of_near_names_open_together_of_which_one_has_no_section(config):
+    config["services"]["stocks"] = {"store": STORE}
+    async with harness(Service("stocks"), Service("stock_"), config=config) as bus:
+        assert repr(bus.bus("stock_"))
+
+
+def test_a_route_that_another_contract_has_is_not_taken_for_a_missing_one(config):
+    config["routes"]["shop.reserve"] = config["routes"].pop("shop.reserved")
+    (fault,) = problems(handled(Service("stock", publishes=[Reserved])), config)
+    assert "publishes 'shop.reserved', which has no route" in fault
+    assert fault.endswith("(did you mean 'shop.reserve'?)")
+    (fault,) = problems(handled(Service("stock", publishes=[Reserve, Reserved])), config)
+    assert fault.endswith("(add:  routes: {shop.reserved: {to: DESTINATION}})")
 
 
 def test_a_missing_step_between_versions_is_seen_at_start(config):

@@ -134,6 +134,12 @@ async def test_a_contract_that_no_service_knows_can_not_be_published():
             await bus.publish(Placed(order_id="1"))
 
 
+async def test_a_bus_that_is_not_there_is_told_with_those_that_are():
+    async with harness(Service("depot"), Service("billing")) as bus:
+        with pytest.raises(KeyError, match="no service here is named 'depo'; there are: depot, billing"):
+            bus.bus("depo")
+
+
 async def test_a_handler_is_called_by_hand_with_a_recording_context():
     async def handler(order: Placed, context: Context[str]) -> None:
         assert context.resources == "shelves"
@@ -153,6 +159,8 @@ def test_a_recording_context_is_as_strict_as_a_bus():
         context.publish(Abstract())
     with pytest.raises(InvalidEnvelope):
         context.publish(Placed(order_id="1"), headers={"ce-id": "x"})
+    with pytest.raises(TypeError, match="not a dict"):
+        context.publish({"order_id": "1"})
     assert context.published == []
     assert context.correlation_id == context.message_id
 

@@ -31,6 +31,7 @@ from busbridge.runtime import (
     made_up,
     relay,
     serve,
+    store_faults,
     transport_faults,
 )
 
@@ -80,7 +81,8 @@ def check(targets: Sequence[str], files: Sequence[Path]) -> None:
     services = find_services(targets)
     reading = read(*config_files(files))
     transports = InstalledTransports()
-    found = in_order([*faults(services, reading, transports), *transport_faults(reading, transports)])
+    of_all = *transport_faults(reading, transports), *store_faults(reading)
+    found = in_order([*faults(services, reading, transports), *of_all])
     if not found:
         typer.echo(f"fine: {str(reading.config)[1:-1]}")
         return

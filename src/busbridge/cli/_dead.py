@@ -41,19 +41,23 @@ class How(NamedTuple):
     yes: bool = False
 
 
-def show_list(target: str, files: Sequence[Path], which: Which, *, each: bool, as_json: bool) -> None:
-    """Prints the groups, or each dead letter."""
-    asyncio.run(_list(target, files, which, each=each, as_json=as_json))
+def show_list(
+    target: str, files: Sequence[Path], which: Which, limit: int | None, *, each: bool, as_json: bool
+) -> None:
+    """Prints the groups, or each dead letter; of at most `limit`."""
+    asyncio.run(_list(target, files, which, limit, each=each, as_json=as_json))
 
 
-async def _list(target: str, files: Sequence[Path], which: Which, *, each: bool, as_json: bool) -> None:
+async def _list(
+    target: str, files: Sequence[Path], which: Which, limit: int | None, *, each: bool, as_json: bool
+) -> None:
     async with _dead_letters(target, files) as dead:
         if each:
-            letters = [letter async for letter in dead.read(which)]
+            letters = [letter async for letter in dead.read(which, limit=limit)]
             told: list[Any] = [letter_json(letter) for letter in letters] if as_json else []
             _print(told if as_json else letter_table(letters), as_json=as_json)
         else:
-            groups = await dead.groups(which)
+            groups = await dead.groups(which, limit=limit)
             _print([_group(one) for one in groups] if as_json else group_table(groups), as_json=as_json)
 
 
@@ -68,18 +72,18 @@ def show(target: str, files: Sequence[Path], id: str, subscription: str, *, as_j
     asyncio.run(found())
 
 
-def export(target: str, files: Sequence[Path], which: Which, output: Path | None) -> None:
-    """Writes a line for each and says how many."""
+def export(target: str, files: Sequence[Path], which: Which, limit: int | None, output: Path | None) -> None:
+    """Writes a line for each, `limit` at most, and says how many."""
     with ExitStack() as stack:
         file = stack.enter_context(output.open("w", encoding="utf-8")) if output else sys.stdout
-        count = asyncio.run(_export(target, files, which, file))
+        count = asyncio.run(_export(target, files, which, limit, file))
     typer.echo(f"{count} exported", err=True)
 
 
-async def _export(target: str, files: Sequence[Path], which: Which, file: TextIO) -> int:
+async def _export(target: str, files: Sequence[Path], which: Which, limit: int | None, file: TextIO) -> int:
     count = 0
     async with _dead_letters(target, files) as dead:
-        async for letter in dead.read(which):
+        async for letter in dead.read(which, limit=limit):
             file.write(json.dumps(letter_json(letter), ensure_ascii=False) + "\n")
             count += 1
     return count
@@ -134,7 +138,7 @@ def actions(target: str, files: Sequence[Path], limit: int) -> None:
         store = Store(plan.url.get_secret_value(), service.name)
         try:
             await store.open(upgrade=False)
-            _print(action_table(await actions_of(store, limit)), as_json=False)
+            _print(action_table(await actions_of(store, limit)), as_json=False, nothing="no actions")
         finally:
             await store.close()
 
@@ -185,8 +189,9 @@ def _group(group: Group) -> dict[str, object]:
     }
 
 
-def _print(what: Any, *, as_json: bool) -> None:
+def _print(what: Any, *, as_json: bool, nothing: str = "no dead letters") -> None:
+    """As JSON, or on the terminal: there `nothing` in the place of an empty table."""
     if as_json:
         typer.echo(json.dumps(what, ensure_ascii=False, indent=2))
     else:
-        Console().print(what)
+        Console().print(what if what.row_count else nothing)

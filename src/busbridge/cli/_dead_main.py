@@ -20,7 +20,18 @@ _Files: TypeAlias = Annotated[
     typer.Option("-c", "--config", metavar="FILE", help="Configuration; repeated, later files win. [busbridge.yaml]"),
 ]
 _Subscription: TypeAlias = Annotated[str, typer.Option("--subscription", help="Only of this subscription.")]
-_Reason: TypeAlias = Annotated[str, typer.Option("--reason", help="Only dead for this reason, such as failed.")]
+
+
+def _reason(text: str) -> str:
+    from busbridge.cli._reasons import parsed
+
+    return parsed(text)
+
+
+_Reason: TypeAlias = Annotated[
+    str,
+    typer.Option("--reason", parser=_reason, metavar="REASON", help="Only dead for this reason, such as failed."),
+]
 _Exception: TypeAlias = Annotated[
     str, typer.Option("--exception", help="Only of this class of error, with its module or without.")
 ]
@@ -60,6 +71,8 @@ def list_(
     exception: _Exception = "",
     older_than: _Older = None,
     newer_than: _Newer = None,
+    ids: _Ids = None,
+    limit: _Limit = None,
     each: Annotated[bool, typer.Option("--each", help="Each for itself, with its id, instead of groups.")] = False,  # noqa: FBT002
     as_json: _Json = False,  # noqa: FBT002
 ) -> None:
@@ -68,9 +81,14 @@ def list_(
     from busbridge.runtime import Which
 
     which = Which(
-        subscription=subscription, reason=reason, exception=exception, older_than=older_than, newer_than=newer_than
+        subscription=subscription,
+        reason=reason,
+        exception=exception,
+        older_than=older_than,
+        newer_than=newer_than,
+        ids=frozenset(ids or ()),
     )
-    _dead.show_list(target, config or (), which, each=each, as_json=as_json)
+    _dead.show_list(target, config or (), which, limit, each=each, as_json=as_json)
 
 
 @app.command()
@@ -97,6 +115,7 @@ def export(
     older_than: _Older = None,
     newer_than: _Newer = None,
     ids: _Ids = None,
+    limit: _Limit = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file. [standard output]")] = None,
 ) -> None:
     """Write dead letters as JSON, one a line; what is no text is written in base64. They stay where they are."""
@@ -111,7 +130,7 @@ def export(
         newer_than=newer_than,
         ids=frozenset(ids or ()),
     )
-    _dead.export(target, config or (), which, output)
+    _dead.export(target, config or (), which, limit, output)
 
 
 @app.command()

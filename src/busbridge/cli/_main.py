@@ -45,6 +45,20 @@ def main() -> None:
         sys.exit(1)
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - how typer calls it
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@_app.callback()
+def _options(
+    _version: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
 @_app.command()
 def run(
     targets: Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE...", help=_SERVICES_HELP)],

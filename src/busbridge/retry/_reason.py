@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -30,3 +31,7 @@ class Reason(StrEnum):
     """The process died while it was handled, once too often."""
     EXPIRED = "expired"
     """It stood unread in its queue longer than the queue's ttl."""
+
+
+BROKERS_OWN: Final = ("delivery_limit", "maxlen")
+"""Reasons that no `Reason` is for: those of a RabbitMQ that moved a message by itself, or by a policy."""

@@ -60,7 +60,7 @@ def _unknown_sections(names: Iterable[str], sections: Collection[str]) -> Iterab
     for name in names:
         if (head := _head(name)) not in sections:
             close = nearest(head, sections)
-            hint = f"did you mean {_name((close,))}?" if close else None
+            hint = f"did you mean {_name((close,))}{name[len(PREFIX) + len(head) :]}?" if close else None
             yield Fault("it overrides no key of the configuration", _variable(name), hint)
 
 
@@ -136,12 +136,10 @@ class _Overrides:
             self.take(cast("dict[str, Any]", value), shape, current, at)
 
     def _unknown(self, word: str, value: Any, at: _At, matches: Sequence[str], known: Iterable[str]) -> None:
-        problem, hint = "it overrides no key of the configuration", None
-        if matches:
-            problem = f"it may mean {' or '.join(matches)}"
-        elif close := nearest(word, [_spelling(key) for key in known]):
-            hint = f"did you mean {_name((*at.words, close))}?"
+        close = None if matches else nearest(word, [_spelling(key) for key in known])
+        problem = f"it may mean {' or '.join(matches)}" if matches else "it overrides no key of the configuration"
         for name in _names({word: value}, at.words):
+            hint = f"did you mean {_replaced(name, at.words, word, close)}?" if close else None
             self.faults.append(Fault(problem, _variable(name), hint))
 
     def _put(self, at: _At, text: str) -> None:
@@ -174,6 +172,11 @@ def _names(values: Mapping[str, Any], words: tuple[str, ...]) -> Iterable[str]:
 
 def _name(words: tuple[str, ...]) -> str:
     return PREFIX + _LEVEL.join(words).upper()
+
+
+def _replaced(name: str, words: tuple[str, ...], word: str, close: str) -> str:
+    """The variable's `name` with `close` in the place of the `word` that follows `words`, and its rest."""
+    return _name((*words, close)) + name.removeprefix(_name((*words, word)))
 
 
 def _variable(name: str) -> Location:

@@ -108,7 +108,7 @@ def _words(error: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
     if kind == "value_error":
         return f"found {found}: {context['error']}", None
     if kind in _ALLOWED:
-        return f"found {found}, allowed: {_ALLOWED[kind]}", None
+        return f"found {found}, allowed: {_ALLOWED[kind]}{_example(kind, path)}", None
     return f"found {found}: {error['msg'].replace('Input should be', 'it must be')}", None
 
 
@@ -130,7 +130,18 @@ def _unknown_key(path: KeyPath) -> tuple[str, str | None]:
 
 
 def _keys_beside(path: KeyPath) -> list[str]:
+    return list(shape_of(_type_at(path[:-1])).fields)
+
+
+def _example(kind: str, path: KeyPath) -> str:
+    """The keys that a mapping at `path` must have, if any."""
+    fields = shape_of(_type_at(path)).fields if kind == "model_type" else {}
+    required = [f"{key}: ..." for key, info in fields.items() if info.is_required()]
+    return f", such as {{{', '.join(required)}}}" if required else ""
+
+
+def _type_at(path: KeyPath) -> Any:
     annotation: Any = File
-    for key in path[:-1]:
+    for key in path:
         annotation = get_args(annotation)[0] if isinstance(key, int) else below(annotation, key)
-    return list(shape_of(annotation).fields)
+    return annotation

@@ -62,13 +62,17 @@ def _check_numbers(
 ) -> None:
     attempts = (*path, "attempts")
     if section.immediate is not None and immediate > section.attempts:
-        problem = f"found {immediate}, but there are {section.attempts} attempts"
+        problem = f"found {immediate}, but there {_attempts(section.attempts)}"
         problems.add((*path, "immediate"), problem, because=attempts)
     elif immediate >= section.attempts and section.delays:
         key = next(key for key in _DELAYS[1:] if section.given(key))
-        problem = f"none of the {section.attempts} attempts is left to be delayed"
+        problem = f"there {_attempts(section.attempts)}, none of which is left to be delayed"
         problems.add((*path, key), problem, "more `attempts`, or fewer `immediate`", because=attempts)
     if not first:
         problems.add((*path, "first"), "it must be longer than zero")
     if longest < first:
         problems.add((*path, "max"), "it is shorter than `first`", because=(*path, "first"))
+
+
+def _attempts(count: int) -> str:
+    return "is 1 attempt" if count == 1 else f"are {count} attempts"

@@ -5,6 +5,7 @@ Only PyYAML's composer is used: its constructor reads `on` as true, `1:30` as ni
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import yaml
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from busbridge.routing._document import Node
 
 _QUOTE_HINT = "quote text that holds special characters, such as ${NAME} inside { }"
+_TAB = re.compile(r"'\\t'|\btab\b")
+"""In PyYAML's words, for a tab."""
 _EMPTY = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -57,6 +60,8 @@ def _syntax_fault(error: yaml.YAMLError, file: str) -> Fault:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark else None
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be parsed")
+    if _TAB.search(problem):
+        return Fault("not valid YAML: a tab: YAML indents with spaces", Location((), file, line))
     quotes = "'" in problem or '"' in problem
     told = "a character, alias or tag that is not allowed here" if quotes and "expected" not in problem else problem
     return Fault(f"not valid YAML: {told}", Location((), file, line), _QUOTE_HINT)

@@ -7,6 +7,7 @@ from busbridge.runtime._replay_serve import replay
 from busbridge.runtime._serve import relay, serve
 from busbridge.runtime._service import Service, Subscription
 from busbridge.runtime._startup import faults, joined, missing_routes, missing_subscriptions
+from busbridge.runtime._store_faults import store_faults
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime._transports import InstalledTransports, MemoryTransports, Transports
 from busbridge.runtime.dead_letters._dead_letters import DeadLetters, Group
@@ -65,5 +66,6 @@ __all__ = [
     "remove",
     "replay",
     "serve",
+    "store_faults",
     "transport_faults",
 ]

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, final, overload
 
 from busbridge.errors import ClosedError, ConfigurationError, Fault
+from busbridge.runtime._lifespans import entered
 from busbridge.runtime._opening import (
     connected,
     opened_store,
@@ -68,9 +69,10 @@ class Bus(Generic[R]):
     """An open service: `async with Bus(service, config="busbridge.yaml") as bus: ...`.
 
     Entering checks service and configuration whole (ConfigurationError with every fault of both), enters the service's
-    lifespan, opens the store if it declares one (StoreUnavailable, StoreOutdated), connects (Unavailable once the
-    `patience` of a broker ran out, AccessRefused at once), provisions or verifies the topology (TopologyMismatch), and
-    starts the relay of the store and the service's subscriptions: `relay=False`, where `busbridge relay` runs, and
+    lifespan (HandlerError where that gives no context manager), opens the store if it declares one (StoreUnavailable,
+    StoreOutdated), connects (Unavailable once the `patience` of a broker ran out, AccessRefused at once), provisions or
+    verifies the topology (TopologyMismatch), and starts the relay of the store and the service's subscriptions:
+    `relay=False`, where `busbridge relay` runs, and
     `consume=False` leave these out. Leaving stops taking, lets handlers finish for the configured grace, publishes
     their consequences, settles, disconnects.
 
@@ -132,8 +134,8 @@ class Bus(Generic[R]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config = joined([self.service], self._sources, self._transports)
-        if self.service.lifespan and not self._bare:
-            self._resources = await stack.enter_async_context(self.service.lifespan())
+        if not self._bare:
+            self._resources = await entered(stack, self.service)
         self._storing = await opened_store(stack, self.service.name, config)
         transports = await connected(stack, self.service, config, self._transports)
         self._streams = Streams(self.service, config, self._transports, transports)
@@ -180,8 +182,9 @@ class Bus(Generic[R]):
 
         `message_id`: to publish again what may have been published before; the default is a new one. Waits at most the
         configured timeout. Raises PublishError for what was refused or is unknown; before anything is sent
-        UndeclaredContract, ClosedError, pydantic's error where the message does not fit its contract, InvalidMessage
-        for an empty key and InvalidEnvelope for a reserved header name. Cancelling it does not take the message back.
+        UndeclaredContract, ClosedError, TypeError for what is no instance of a contract, pydantic's error where the
+        message does not fit its contract, InvalidMessage for an empty key and InvalidEnvelope for a reserved header
+        name. Cancelling it does not take the message back.
 
         `delay`, in seconds or as a timedelta, or `at`, a time with its offset from UTC: it is published later, by the
         clock of the store's database, as soon as a process of the service runs then; returns once it is in the store.
@@ -276,7 +279,7 @@ class Bus(Generic[R]):
         the stream, TopologyMismatch where it does not exist, AccessRefused, Unavailable.
         """
         if self._state != "open" or self._streams is None:
-            raise ClosedError(repr(self))
+            raise self._not_open()
         return self._streams.reader(destination, contract, start, until, on_invalid)
 
     def dead_letters(self) -> DeadLetters:
@@ -285,7 +288,7 @@ class Bus(Generic[R]):
         Raises ClosedError while the bus is not open.
         """
         if self._state != "open" or self._dead_letters is None:
-            raise ClosedError(repr(self))
+            raise self._not_open()
         return self._dead_letters
 
     def replay(
@@ -313,7 +316,7 @@ class Bus(Generic[R]):
         `replayable`, and for `run` without a store; ValueError. Entering it raises as `read` does, and ReplayTaken.
         """
         if self._works is None or self._streams is None:
-            raise ClosedError(repr(self))
+            raise self._not_open()
         return replay_of(self._works, self._streams, subscription, start, until, publish, run)
 
     def transaction(self) -> AbstractAsyncContextManager[BusTransaction]:
@@ -386,8 +389,13 @@ class Bus(Generic[R]):
 
     def _open_publishing(self) -> Publishing:
         if self._publishing is None:
-            raise ClosedError(repr(self))
+            raise self._not_open()
         return self._publishing
+
+    def _not_open(self) -> ClosedError:
+        if self._state in {"new", "opening"}:
+            return ClosedError(repr(self), "is not open yet: use `async with Bus(...)`")
+        return ClosedError(repr(self))
 
     def __repr__(self) -> str:
         return f"<Bus of {self.service.name!r}, {self._state}, subscriptions {len(self._workers)}>"

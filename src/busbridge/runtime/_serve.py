@@ -38,7 +38,8 @@ async def serve(
 
     `relay=False` leaves the outboxes to `busbridge relay`. `opened` is called once, when all of them are open.
 
-    Raises ConfigurationError with every fault of `config`, as `Bus` takes it, and of all services, before any opens.
+    Raises ConfigurationError with every fault of `config`, as `Bus` takes it, and of all services, before any opens;
+    also where two of them have one name.
     Stops all of them together, gracefully: takes nothing more, finishes what is in flight within the configured grace,
     publishes, settles, leaves. A stop while opening, waiting for a broker say, undoes what was opened. A second signal
     ends the process at once. Raises what kept a bus from opening, or stopped a subscription, after the others stopped.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final, overload
 
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
+from busbridge.runtime._lifespans import check_lifespan
 from busbridge.runtime.handling._declared import Declared
 from busbridge.runtime.handling._handler import check_contracts, make_handler
 from busbridge.runtime.handling._resources import R
@@ -34,7 +35,8 @@ class Service(Generic[R]):
     lists every contract it may publish: one that has no route is an error at start, publishing another raises.
     `lifespan` makes what handlers use (`context.resources`): entered when a bus opens, left after the last handler.
     `version`: of the code that is deployed, as dead letters tell it.
-    Raises HandlerError for something in `publishes` that is no contract, or an abstract one.
+    Raises HandlerError for something in `publishes` that is no contract, or an abstract one, and for a lifespan that
+    can't be entered.
     """
 
     @overload
@@ -55,8 +57,10 @@ class Service(Generic[R]):
     ) -> None:
         self.name = name
         self.version = version
-        self.publishes = tuple(publishes)
+        self.publishes = _listed(publishes, name)
         check_contracts(self.publishes, f"service {name!r} publishes")
+        if lifespan is not None:
+            check_lifespan(lifespan, name)
         self.lifespan = lifespan
         self._subscriptions: dict[str, Subscription[R]] = {}
 
@@ -187,7 +191,7 @@ class Subscription(Generic[R]):
 
         An error of a `fatal` class makes the message a dead letter at once, and so does any that is not of a class in
         `retry_on`, where that is given; others are tried again, as often as the configuration says. What `when` or a
-        rule raises is an attempt that failed. A handler may also raise `Retry` and `Reject`.
+        rule raises is an attempt that failed; both are plain functions. A handler may also raise `Retry` and `Reject`.
 
         `name` (default: the function's) is part of the ids of what the handler publishes, so
         renaming it changes them. `idempotency_key` names the field of the contracts that tells whether a message
@@ -239,3 +243,13 @@ class HandlerDecorator(Generic[C, R]):
     def __call__(self, function: Callable[..., object], /) -> Callable[..., object]:
         self._subscription.add(make_handler(function, self._declared))
         return function
+
+
+def _listed(publishes: Iterable[type[Contract]], service: str) -> tuple[type[Contract], ...]:
+    """Raises HandlerError for one class, or its name, in the place of a list."""
+    given: object = publishes
+    if isinstance(given, type):
+        raise HandlerError(f"publishes= of service {service!r} is one class: give a list, [{given.__name__}]")
+    if isinstance(given, str):
+        raise HandlerError(f"publishes= of service {service!r} is the text {given!r}: give a list of classes")
+    return tuple(publishes)

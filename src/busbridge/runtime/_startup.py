@@ -12,11 +12,12 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
+from busbridge.runtime._names import misspelt, misspelt_faults, twice_given
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from busbridge.contract import Contract
     from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
@@ -30,7 +31,7 @@ def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source],
     Raises one ConfigurationError with every fault of the configuration and of the services joined with it.
     """
     reading = _read(sources)
-    found = faults(services, reading, transports)
+    found = faults(services, reading, transports, alone=reading.config is sources)
     if found:
         raise ConfigurationError(found)
     return reading.config
@@ -42,16 +43,24 @@ def _read(sources: Source | Iterable[Source]) -> Reading:
     return read(*sources)
 
 
-def faults(services: Iterable[Service[Any]], reading: Reading, transports: Transports) -> list[Fault]:
+def faults(
+    services: Iterable[Service[Any]], reading: Reading, transports: Transports, *, alone: bool = False
+) -> list[Fault]:
     """What is wrong with a configuration and would keep services from working with it; empty when they can open.
 
     In the order of the files, then what is wrong with the code alone. Nothing that only follows from another fault: of
-    what could not be read it is not told that it is missing.
+    what could not be read it is not told that it is missing. `alone`: they may be some of those that are opened with
+    this configuration, the others not given.
     """
     services = list(services)
+    meant = misspelt(services, reading, alone=alone)
     used = dict.fromkeys(name for each in services for name in used_transports(each, reading.config))
-    of_services = (fault for each in services for fault in _service_faults(each, reading))
-    return in_order([*reading.faults, *of_services, *transport_faults(reading, transports, used)])
+    of_names = (*twice_given(services), *misspelt_faults(meant, reading))
+    spare = _routes_of_nobody(services, reading.config)
+    of_services = (
+        fault for each in services for fault in _service_faults(each, reading, spare, named=each not in meant)
+    )
+    return in_order([*reading.faults, *of_names, *of_services, *transport_faults(reading, transports, used)])
 
 
 def used_transports(service: Service[Any], config: Config) -> list[str]:
@@ -77,10 +86,12 @@ def _is_there(reading: Reading, known: Iterable[str], path: tuple[str, ...], nam
     return name in known or reading.unread.hides((*path, name))
 
 
-def _service_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+def _service_faults(service: Service[Any], reading: Reading, spare: Collection[str], *, named: bool) -> Iterator[Fault]:
+    """`spare`: routes of no contract that is known. `named`: the configuration has no other name for the service."""
     yield from _contract_faults(service)
-    yield from _route_faults(service, reading)
-    yield from _subscription_faults(service, reading)
+    yield from _route_faults(service, reading, spare)
+    if named:
+        yield from _subscription_faults(service, reading)
     yield from exactly_once_faults(service, reading)
 
 
@@ -128,10 +139,16 @@ def _incompleteness(contract: type[Contract]) -> Iterator[Fault]:
         yield Fault(f"{contract.__module__}.{contract.__qualname__} can't be completed: {error.message}")
 
 
-def _route_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
+def _routes_of_nobody(services: Iterable[Service[Any]], config: Config) -> list[str]:
+    """What routes are there for contracts that the services do not know: names that may be misspelt."""
+    known = {info_of(contract).name for service in services for contract in service.contracts}
+    return [name for name in config.routes if name not in known]
+
+
+def _route_faults(service: Service[Any], reading: Reading, spare: Collection[str]) -> Iterator[Fault]:
     for name in missing_routes(service, reading):
         problem = f"service {service.name!r} publishes {name!r}, which has no route"
-        hint = _near(name, reading.config.routes) or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
+        hint = _near(name, spare) or f"add:  routes: {{{name}: {{to: DESTINATION}}}}"
         yield Fault(problem, reading.config.locate(("routes",)), hint)
 
 

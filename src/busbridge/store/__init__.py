@@ -4,6 +4,7 @@ It knows SQL and no messages.
 """
 
 from busbridge.store._actions import ActionRow, actions_of, begin_action, ended_by_redrive, write_action
+from busbridge.store._engine import check_driver
 from busbridge.store._migrations import SchemaState
 from busbridge.store._parked_messages import ParkedMessage, discard_parked, parked_messages, release_parked
 from busbridge.store._rows import (
@@ -43,6 +44,7 @@ __all__ = [
     "WaitingTimers",
     "actions_of",
     "begin_action",
+    "check_driver",
     "discard_parked",
     "ended_by_redrive",
     "parked_messages",

@@ -50,6 +50,12 @@ def file_of(url: URL) -> Path | None:
     return None if not name or name.startswith((":memory:", "file:")) else Path(name)
 
 
+def check_driver(scheme: str) -> None:
+    """Raises MissingExtra where what connects to databases of this scheme is not installed."""
+    if scheme == "postgresql" and find_spec("asyncpg") is None:
+        raise MissingExtra(scheme, _SCHEMES, "postgresql", what="database driver")
+
+
 def make_engine(url: URL, service: str, connections: int) -> AsyncEngine:
     """An engine that has not connected yet. Raises MissingExtra where the driver is not installed."""
     if _is_sqlite(url):
@@ -57,8 +63,7 @@ def make_engine(url: URL, service: str, connections: int) -> AsyncEngine:
         return create_async_engine(
             url.set(drivername=use_inline_sqlite()), pool_size=1, max_overflow=0, hide_parameters=True
         )
-    if find_spec("asyncpg") is None:
-        raise MissingExtra("postgresql", _SCHEMES, "postgresql", what="database driver")
+    check_driver("postgresql")
     engine = create_async_engine(
         _for_asyncpg(url),
         hide_parameters=True,  # an error shows no payload

@@ -188,7 +188,9 @@ class Harness:
         return list(self._ledger.stuck)
 
     def bus(self, service: str) -> Bus[Any]:
-        """The bus of one of the services, for its counts and its resources."""
+        """The bus of one of the services, for its counts and its resources. KeyError for a name that none has."""
+        if service not in self._buses:
+            raise KeyError(f"no service here is named {service!r}; there are: {', '.join(self._buses) or 'none'}")
         return self._buses[service]
 
     def raise_failures(self) -> None:

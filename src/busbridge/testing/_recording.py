@@ -9,6 +9,7 @@ from busbridge.envelope import check_headers, derived_id, new_id
 from busbridge.errors import HandlerError
 from busbridge.runtime import Context, DeliveryInfo
 from busbridge.runtime.handling._resources import R
+from busbridge.runtime.publishing._misuse import no_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,8 @@ class RecordingContext(Context[R]):
         delay: timedelta | float | None = None,
         at: datetime | None = None,
     ) -> str:
+        if (misuse := no_message(message)) is not None:
+            raise misuse
         writer = Writer(type(message))
         writer.body(message)
         writer.key(message)

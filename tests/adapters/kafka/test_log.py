@@ -10,6 +10,7 @@ from busbridge_kafka._log import ClientLog
 
 
 def test_the_same_line_again_is_dropped_and_another_one_is_not(caplog):
+    caplog.set_level(logging.INFO)
     log = ClientLog()
     for milliseconds in (0, 1, 7):
         log.log(
@@ -20,6 +21,15 @@ def test_the_same_line_again_is_dropped_and_another_one_is_not(caplog):
         "FAIL [c] Connection refused",
         "something else",
     ]
+
+
+def test_a_connection_that_failed_is_no_error_of_the_log_for_our_own_line_tells_it(caplog):
+    caplog.set_level(logging.DEBUG)
+    log = ClientLog()
+    log.log(logging.ERROR, "%s [%s] %s", "FAIL", "c", "Connect to ipv4#127.0.0.1:1 failed: Connection refused")
+    log.log(logging.DEBUG, "%s [%s] %s", "FAIL", "c", "Disconnected while idle")
+    log.log(logging.ERROR, "%s [%s] %s", "FAILURE", "c", "something else")
+    assert [record.levelno for record in caplog.records] == [logging.INFO, logging.DEBUG, logging.ERROR]
 
 
 def test_a_broker_that_is_down_is_said_once_whatever_the_words(caplog):

@@ -59,18 +59,27 @@ class DeadLetters:
         self._transport = transport
         self._book = book
 
-    async def read(self, which: Which = Which()) -> AsyncGenerator[Letter]:  # noqa: B008 - frozen
-        """Those that are meant, one subscription after the other, oldest first. Close it when you leave it early."""
+    async def read(self, which: Which = Which(), *, limit: int | None = None) -> AsyncGenerator[Letter]:  # noqa: B008 - frozen
+        """Those that are meant, one subscription after the other, oldest first; at most `limit`.
+
+        Close it when you leave it early.
+        """
+        left = inf if limit is None else limit
         for plan in self._meant(which):
+            if left <= 0:
+                return
             async with self._open(plan) as place:
                 async for batch in _Batches(place, plan, which):
                     for letter in batch:
                         yield letter
+                        left -= 1
+                        if left <= 0:
+                            return
 
-    async def groups(self, which: Which = Which()) -> list[Group]:  # noqa: B008 - frozen
-        """How many there are, by subscription, reason and class of error; the largest first."""
+    async def groups(self, which: Which = Which(), *, limit: int | None = None) -> list[Group]:  # noqa: B008 - frozen
+        """How many there are, by subscription, reason and class of error; the largest first. Of at most `limit`."""
         found: dict[tuple[str, str, str], Group] = {}
-        async for letter in self.read(which):
+        async for letter in self.read(which, limit=limit):
             key = letter.subscription, letter.record.reason, letter.record.error_type
             found[key] = _joined(found.get(key) or Group(*key, 0, None, None), letter.time)
         return sorted(found.values(), key=lambda each: -each.count)

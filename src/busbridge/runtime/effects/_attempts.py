@@ -13,6 +13,7 @@ from busbridge.runtime.effects._store_context import StoreContext
 from busbridge.runtime.handling._context import Surroundings
 from busbridge.runtime.handling._dispatch import Discarded, discard
 from busbridge.runtime.handling._failure import Failure, failure_of, since_first
+from busbridge.runtime.handling._rules import takes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -163,7 +164,7 @@ class Attempts:
         return self._called(work, message, context)
 
     async def _called(self, work: Work, message: Contract, context: StoreContext[Any]) -> None:
-        if work.doubtful and work.bound.when is not None and not work.bound.when(message):
+        if work.doubtful and not takes(work.bound, message):
             return
         if self._tracing is None:
             await work.bound.call(message, context)

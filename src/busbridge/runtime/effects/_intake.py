@@ -10,6 +10,7 @@ from busbridge.routing import Others
 from busbridge.runtime.effects._work import Ended, Fate, Work
 from busbridge.runtime.handling._failure import UNREADABLE, Failure
 from busbridge.runtime.handling._identity import message_id_of, run_id_of
+from busbridge.runtime.handling._rules import takes
 from busbridge.store import InboxKey, storable
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _taker(choice: Choice, message: Contract) -> tuple[Bound | None, bool]:
     """The first handler that takes the message, or whose `when` can't say: then each attempt asks it again."""
     for bound in choice.handlers:
         try:
-            if bound.when is None or bound.when(message):
+            if takes(bound, message):
                 return bound, False
         except Exception:  # noqa: BLE001 - a `when` is the user's, and its errors are attempts that failed
             return bound, True

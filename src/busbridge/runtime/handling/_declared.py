@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from busbridge.errors import HandlerError
+from busbridge.runtime.handling._rules import check_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     """As `except` takes it."""
 
     Rule = Callable[[Any], bool]
-    """Asked of a message."""
+    """Asked of a message. A plain function: what a coroutine function returns is true whatever it says."""
 
 OWN_RULES: Final = ("filtered", "not_handled")
 """Names of the rules by which messages are discarded without anyone's declaring it."""
@@ -59,6 +60,5 @@ def discard_rules(rules: Mapping[str, Rule], who: str) -> tuple[tuple[str, Rule]
             raise HandlerError(f"discard= of {who} has the name {name!r}: it must be a text, by which it is counted")
         if name in OWN_RULES:
             raise HandlerError(f"discard= of {who} has a rule {name!r}, a name that busbridge counts by itself")
-        if not callable(rule):
-            raise HandlerError(f"discard= of {who} has {rule!r} as the rule {name!r}, which can't be called")
+        check_rule(rule, f"discard= of {who}: the rule {name!r}")
     return tuple(rules.items())

@@ -13,6 +13,7 @@ from busbridge.envelope import names
 from busbridge.errors import InvalidMessage, NotHandled, UnknownContract, UnknownVersion
 from busbridge.runtime.handling._event import event_of
 from busbridge.runtime.handling._limit import limited
+from busbridge.runtime.handling._rules import asked, takes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -153,18 +154,18 @@ class Discarded(Exception):
 
 
 def taker(choice: Choice, message: Contract) -> Bound | None:
-    """The first handler that takes the message. Raises Discarded, and what a `when` or a rule raises."""
+    """The first handler that takes the message. Raises Discarded, and as its `when` and its rules, asked, do."""
     for bound in choice.handlers:
-        if bound.when is None or bound.when(message):
+        if takes(bound, message):
             discard(bound, message)
             return bound
     return None
 
 
 def discard(bound: Bound, message: Contract) -> None:
-    """Raises Discarded where a rule of the handler holds for the message, and what a rule raises."""
-    for name, holds in bound.discards:
-        if holds(message):
+    """Raises Discarded where a rule of the handler holds for the message, and as its rules, asked, do."""
+    for name, rule in bound.discards:
+        if asked(rule, message, name, bound):
             raise Discarded(name)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from busbridge.contract import Contract
 from busbridge.errors import HandlerError
 from busbridge.runtime.handling._declared import check_apart, discard_rules, error_classes
+from busbridge.runtime.handling._rules import check_rule, is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -75,6 +76,8 @@ def make_handler(function: Callable[..., object], declared: Declared) -> Handler
     fatal = error_classes(declared.fatal, "fatal=", who)
     retry_on = None if declared.retry_on is None else error_classes(declared.retry_on, "retry_on=", who)
     check_apart(fatal, retry_on or (), who)
+    if declared.when is not None:
+        check_rule(declared.when, f"when= of {who}")
     return Handler(
         function=function,
         name=declared.name or str(getattr(function, "__name__", type(function).__name__)),
@@ -82,7 +85,7 @@ def make_handler(function: Callable[..., object], declared: Declared) -> Handler
         when=declared.when,
         fatal=fatal,
         takes_context=_takes_context(function),
-        is_async=_is_async(function),
+        is_async=is_async(function),
         retry_on=retry_on,
         discards=discard_rules(declared.discard, who),
         idempotency_key=_field(declared.idempotency_key, contracts, function),
@@ -118,10 +121,6 @@ def _takes_context(function: Callable[..., object]) -> bool:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _is_async(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - an object with an async __call__ is a handler too
 
 
 def _described(function: Callable[..., object]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast, final
 from busbridge.contract import Writer
 from busbridge.envelope import Encoder, check_headers, new_id, timestamp
 from busbridge.errors import MessageRefused, UndeclaredContract
+from busbridge.runtime.publishing._misuse import no_message
 from busbridge.runtime.publishing._outcomes import PublishError, Undelivered, undelivered
 from busbridge.runtime.publishing._prepared import Prepared
 from busbridge.telemetry import passed_on
@@ -89,12 +90,13 @@ class Publishing:
     ) -> Prepared:
         """Encodes a message for each of its destinations; nothing is sent.
 
-        `cause`: the headers of the message being handled, whose trace goes on. Raises UndeclaredContract;
-        InvalidEnvelope for a reserved header name; pydantic's error where the message does not fit its own contract.
+        `cause`: the headers of the message being handled, whose trace goes on. Raises UndeclaredContract; TypeError for
+        what is no message; InvalidEnvelope for a reserved header name; pydantic's error where the message does not fit
+        its own contract.
         """
         way = self._exits.get(type(message))
         if way is None:
-            raise self._undeclared(message)
+            raise no_message(message) or self._undeclared(message)
         writer, targets = way
         body, key, time = writer.body(message), writer.key(message), timestamp()
         prepared = Prepared(type(message), body, message_id or new_id(), [])
