@@ -12,6 +12,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
+from busbridge.runtime._reach import unbound
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
@@ -81,6 +82,7 @@ def _service_faults(service: Service[Any], reading: Reading) -> Iterator[Fault]:
     yield from _contract_faults(service)
     yield from _route_faults(service, reading)
     yield from _subscription_faults(service, reading)
+    yield from unbound(service, reading)
     yield from exactly_once_faults(service, reading)
 
 
