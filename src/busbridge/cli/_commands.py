@@ -17,7 +17,7 @@ from rich.console import Console
 
 from busbridge.cli._missing import missing_lines
 from busbridge.cli._services import find_services
-from busbridge.cli._show import flow_table, flows
+from busbridge.cli._show import flow_table, flows, warnings
 from busbridge.contract import CATALOG, export
 from busbridge.errors import ConfigurationError
 from busbridge.routing import in_order, load, read
@@ -76,12 +76,17 @@ def _log_to_stderr() -> None:
 
 
 def check(targets: Sequence[str], files: Sequence[Path]) -> None:
-    """Says that all is fine, or every fault and what is missing; then typer.Exit with 1."""
+    """Says that all is fine, warning of handlers that no route leads to; or every fault and what is missing.
+
+    typer.Exit with 1 where there are faults.
+    """
     services = find_services(targets)
     reading = read(*config_files(files))
     transports = InstalledTransports()
     found = in_order([*faults(services, reading, transports), *transport_faults(reading, transports)])
     if not found:
+        for line in warnings(reading.config, services):
+            typer.echo(f"warning: {line}", err=True)
         typer.echo(f"fine: {str(reading.config)[1:-1]}")
         return
     typer.echo(str(ConfigurationError(found)), err=True)
