@@ -67,9 +67,21 @@ def test_what_is_async_and_what_takes_a_context_is_seen_through_partial_and_call
     subscription = Service("stock").subscription("reserve")
     subscription.handles(Placed, name="partial", when=bool)(functools.partial(with_context))
     subscription.handles(Placed, name="object", when=bool)(Callable())
-    subscription.handles(Placed, name="plain")(lambda order, optional=None: None)
+    subscription.handles(Placed, name="plain")(lambda order, *, optional=None: None)
     described = [(each.name, each.is_async, each.takes_context) for each in subscription.handlers]
     assert described == [("partial", True, True), ("object", True, False), ("plain", False, False)]
+
+
+def test_a_second_parameter_takes_the_context_also_if_it_has_a_default():
+    subscription = Service("stock").subscription("reserve")
+
+    @subscription.handles(Placed)
+    async def defaulted(order: Placed, context: Context[None] | None = None) -> None: ...
+
+    @subscription.handles(Reserved)
+    async def keyword(order: Reserved, *, clock: object = None) -> None: ...
+
+    assert [each.takes_context for each in subscription.handlers] == [True, False]
 
 
 def test_a_service_knows_every_contract_once():

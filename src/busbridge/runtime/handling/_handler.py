@@ -107,6 +107,7 @@ def _field(name: str | None, contracts: Iterable[type[Contract]], function: Call
 
 
 def _takes_context(function: Callable[..., object]) -> bool:
+    """Whether there is a second positional parameter, with a default or without; HandlerError where none can fit."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(function).parameters.values())
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
@@ -114,7 +115,7 @@ def _takes_context(function: Callable[..., object]) -> bool:
         raise HandlerError(
             f"{_described(function)} must take (message) or (message, context), not {inspect.signature(function)}"
         )
-    return sum(each.kind in positional for each in required) > 1
+    return sum(each.kind in positional for each in parameters) > 1
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
