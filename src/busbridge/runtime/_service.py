@@ -164,6 +164,23 @@ class Subscription(Generic[R]):
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3 | C4, R]: ...
+    @overload
+    def handles(
+        self,
+        first: type[Contract],
+        second: type[Contract],
+        third: type[Contract],
+        fourth: type[Contract],
+        fifth: type[Contract],
+        /,
+        *more: type[Contract],
+        when: Rule | None = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Rule] = ...,
+        name: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> HandlerDecorator[Any, R]: ...
     def handles(
         self,
         *contracts: type[Contract],
