@@ -31,8 +31,9 @@ class Contract(BaseModel):
     abstract base, whatever it derives from: metadata is never inherited. Other keywords are pydantic's own.
 
     Messages are immutable, since one is shared by all who publish and handle it; `frozen=False` undoes that. Unknown
-    fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64. Numbers that JSON
-    has no word for are refused. pydantic's errors don't show the input, which may be a secret.
+    fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64url: `-` and `_`
+    for `+` and `/` (RFC 4648). Numbers that JSON has no word for are refused. pydantic's errors don't show the input,
+    which may be a secret.
 
     Whatever is wrong with the metadata is a ContractError at the class statement.
     """
