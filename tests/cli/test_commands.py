@@ -285,3 +285,18 @@ def test_contracts_writes_the_catalog_and_keeps_older_versions(folder: Path, bus
     assert json.loads((folder / written[0]).read_text())["$id"] == "busbridge:contracts/shop.stock-reserved/1"
     assert older.exists()
     assert busbridge("contracts", "shop:inventory").stdout == "", "nothing has changed"
+
+
+def test_contracts_tells_of_a_version_that_changed(folder: Path, busbridge: Command) -> None:
+    busbridge("contracts", "shop:inventory")
+    (folder / "shop.py").write_text(SHOP.replace("order_id: str", "order_id: int", 1))
+    done = busbridge("contracts", "shop:inventory")
+    assert (done.returncode, done.stdout) == (0, "contracts/shop.order-created/1.json\n")
+    assert done.stderr == "changed: shop.order-created/1\n"
+
+
+def test_contracts_says_in_a_line_that_the_catalog_can_not_be_written(folder: Path, busbridge: Command) -> None:
+    (folder / "catalog").write_text("a file")
+    done = busbridge("contracts", "shop:inventory", "-o", "catalog")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the catalog can't be written: catalog/shop.stock-reserved: Not a directory\n"

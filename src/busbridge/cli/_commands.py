@@ -142,11 +142,22 @@ def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
 
 
 def contracts(targets: Sequence[str], output: Path, files: Sequence[Path]) -> None:
-    """Writes the schemas below `output` and prints the files that changed."""
+    """Writes the schemas below `output` and prints the files that are new or changed; on stderr, versions that changed.
+
+    typer.Exit with 1 where they can't be written.
+    """
     known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
     catalog = load(*config_files(files)).catalog if files or _DEFAULT.exists() else CATALOG
-    for file in export(known, output, catalog):
+    try:
+        before = set(output.glob("*/*.json"))
+        written = export(known, output, catalog)
+    except OSError as error:
+        typer.echo(f"the catalog can't be written: {error.filename or output}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    for file in written:
         typer.echo(file)
+        if file in before:
+            typer.echo(f"changed: {file.parent.name}/{file.stem}", err=True)
 
 
 def schema() -> None:
