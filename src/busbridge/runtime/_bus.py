@@ -184,7 +184,8 @@ class Bus(Generic[R]):
         `message_id`: to publish again what may have been published before; the default is a new one. Waits at most the
         configured timeout. Raises PublishError for what was refused or is unknown; before anything is sent
         UndeclaredContract, ClosedError, pydantic's error where the message does not fit its contract, InvalidMessage
-        for an empty key and InvalidEnvelope for a reserved header name. Cancelling it does not take the message back.
+        for an empty key and InvalidEnvelope for an empty id or a reserved header name. Cancelling it does not take the
+        message back.
 
         `delay`, in seconds or as a timedelta, or `at`, a time with its offset from UTC: it is published later, by the
         clock of the store's database, as soon as a process of the service runs then; returns once it is in the store.
