@@ -85,6 +85,12 @@ def on_topic(config, **keys):
     return config
 
 
+@pytest.mark.parametrize("source", [3, None])
+async def test_what_is_no_configuration_is_told_with_what_is_one(source):
+    with pytest.raises(TypeError, match=f"a YAML file, a mapping, .* found one of type {type(source).__name__}"):
+        await Bus(Service("stock"), source).__aenter__()
+
+
 def test_a_handler_of_what_is_routed_past_its_subscription_is_a_fault(config):
     (fault,) = problems(handled(Service("stock"), contract=Reserved), on_topic(config, match=["shop.placed", "a.*"]))
     assert "services.stock.subscriptions.reserve.match: 'shop.reserved' is handled here, and never comes" in fault

@@ -78,8 +78,8 @@ class Bus(Generic[R]):
     their consequences, settles, disconnects.
 
     `config`: one source or a list of layers, as `busbridge.routing.load` takes them; what `load` returned will do, but
-    `load` raises the faults of the files before it knows the service. A bus belongs to one event loop and is opened
-    once; its methods may be called concurrently.
+    `load` raises the faults of the files before it knows the service. Entering raises TypeError for anything else. A
+    bus belongs to one event loop and is opened once; its methods may be called concurrently.
     """
 
     def __init__(

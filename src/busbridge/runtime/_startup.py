@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +17,7 @@ from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from busbridge.contract import Contract
     from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source], transports: Transports) -> Config:
     """The configuration in one source, or in several as layers, once services fit it.
 
-    Raises one ConfigurationError with every fault of the configuration and of the services joined with it.
+    Raises one ConfigurationError with every fault of the configuration and of the services joined with it, and
+    TypeError for what is neither a source nor several.
     """
     reading = _read(sources)
     found = faults(services, reading, transports)
@@ -37,10 +38,13 @@ def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source],
     return reading.config
 
 
-def _read(sources: Source | Iterable[Source]) -> Reading:
+def _read(sources: object) -> Reading:
     if isinstance(sources, str | PathLike | Mapping | Config):
         return read(cast("Source", sources))
-    return read(*sources)
+    if not isinstance(sources, Iterable):
+        what = "the path of a YAML file, a mapping, what load() returned, or several of them as layers"
+        raise TypeError(f"a configuration is {what}; found one of type {type(sources).__name__}")
+    return read(*cast("Iterable[Source]", sources))
 
 
 def faults(services: Iterable[Service[Any]], reading: Reading, transports: Transports) -> list[Fault]:
