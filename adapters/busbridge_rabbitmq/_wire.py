@@ -67,7 +67,8 @@ class Wire(AsyncioConnection):  # type: ignore[misc]  # the client is untyped
     def _not_opened(self, _: object, error: BaseException) -> None:
         self._now_closed(self, error)
         if not self._opened_as.done():
-            self._opened_as.set_exception(error if isinstance(error, AMQPError) else ConnectionOpenAborted(repr(error)))
+            # The error itself, not its text: what lies within it is what a person wants to know.
+            self._opened_as.set_exception(error if isinstance(error, AMQPError) else ConnectionOpenAborted(error))
 
     def _now_closed(self, _: object, error: BaseException) -> None:
         self._outgoing.clear()

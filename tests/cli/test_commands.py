@@ -144,6 +144,25 @@ def test_show_lists_how_long_attempts_wait_at_the_broker(busbridge: Command, fol
     assert "500ms" in done.stdout
 
 
+def test_a_handler_that_no_route_leads_to_is_shown_and_warned_of(folder: Path, busbridge: Command) -> None:
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("  shop.order-created: {to: order-events}\n", ""))
+    done = busbridge("show", "shop:inventory")
+    cells = [line.split() for line in done.stdout.splitlines()]
+    assert ["shop.order-created", "order-events", "inventory", "reserve_stock"] in cells
+    assert ["(no", "route", "leads", "here)", "reserve-stock", "shop.py:13"] in cells
+    done = busbridge("check", "shop:inventory")
+    assert (done.returncode, done.stdout[:5]) == (0, "fine:")
+    told = "warning: no route brings shop.order-created to inventory.reserve-stock"
+    assert done.stderr == f"{told}: only what other producers write there\n"
+
+
+def test_what_is_published_with_the_headers_of_a_subscription_gets_there(folder: Path, busbridge: Command) -> None:
+    (folder / "busbridge.yaml").write_text(CONFIG.replace("match: shop.order-created", "headers: {region: eu}"))
+    done = busbridge("check", "shop:inventory")
+    assert "only what other producers write there, or what is published with its headers" in done.stderr
+    assert done.returncode == 0
+
+
 def test_show_without_services_lists_every_route(busbridge: Command) -> None:
     done = busbridge("show")
     assert "shop.order-created" in done.stdout
@@ -283,3 +302,18 @@ def test_contracts_writes_the_catalog_and_keeps_older_versions(folder: Path, bus
     assert json.loads((folder / written[0]).read_text())["$id"] == "busbridge:contracts/shop.stock-reserved/1"
     assert older.exists()
     assert busbridge("contracts", "shop:inventory").stdout == "", "nothing has changed"
+
+
+def test_contracts_tells_of_a_version_that_changed(folder: Path, busbridge: Command) -> None:
+    busbridge("contracts", "shop:inventory")
+    (folder / "shop.py").write_text(SHOP.replace("order_id: str", "order_id: int", 1))
+    done = busbridge("contracts", "shop:inventory")
+    assert (done.returncode, done.stdout) == (0, "contracts/shop.order-created/1.json\n")
+    assert done.stderr == "changed: shop.order-created/1\n"
+
+
+def test_contracts_says_in_a_line_that_the_catalog_can_not_be_written(folder: Path, busbridge: Command) -> None:
+    (folder / "catalog").write_text("a file")
+    done = busbridge("contracts", "shop:inventory", "-o", "catalog")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the catalog can't be written: catalog/shop.stock-reserved: Not a directory\n"

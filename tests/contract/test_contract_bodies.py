@@ -76,6 +76,15 @@ def test_unknown_fields_are_ignored_so_that_old_readers_read_new_versions():
     assert Reader(Known).read(body) == Known(sku="a", amount=Decimal(1))
 
 
+def test_bytes_travel_as_base64url_and_are_read_in_either_alphabet():
+    class Blob(Contract, name="test.blob", version=1):
+        data: bytes
+
+    assert Writer(Blob).body(Blob(data=b"\xfb\xff")) == b'{"data":"-_8="}'
+    for text in ("-_8=", "-_8", "+/8="):
+        assert Reader(Blob).read(f'{{"data": "{text}"}}'.encode()) == Blob(data=b"\xfb\xff")
+
+
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b"null", b"{}", b"\xff", b'{"sku":"\\ud800"}', None])
 def test_a_body_that_does_not_fit_is_an_invalid_message(body: bytes | None):
     with pytest.raises(InvalidMessage, match=r"the body is no test\.order@1: ") as caught:

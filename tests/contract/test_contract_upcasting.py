@@ -89,6 +89,24 @@ def test_a_step_that_can_not_stand_there_is_an_error_that_says_where(from_versio
     assert "upcaster state_the_currency (" in str(caught.value)
 
 
+@pytest.mark.parametrize("from_version", [state_the_currency, "1", True, None])
+def test_a_step_without_its_version_is_an_error_that_says_what_to_write(from_version: Any):
+    with pytest.raises(ContractError, match=r"write @Order\.upcaster\(from_version=1\)") as caught:
+        Order.upcaster(from_version)
+    assert "test_contract_upcasting.Order (" in str(caught.value)
+
+
+def test_a_coroutine_function_is_no_step():
+    async def lift(body: dict[str, Any]) -> dict[str, Any]:
+        return body
+
+    class Lifted(Contract, name="test.lifted", version=2, readable_by=2):
+        pass
+
+    with pytest.raises(ContractError, match=r"upcaster .*lift \(.*\): it is `async def`"):
+        Lifted.upcaster(from_version=1)(lift)  # type: ignore[type-var]
+
+
 def test_an_abstract_base_takes_no_upcaster():
     class Base(Contract):
         pass

@@ -115,6 +115,43 @@ def test_a_subscription_that_its_destination_can_not_give_is_refused(
     assert problem.startswith(f"services.billing.subscriptions.pay.{key}: ")
 
 
+def matching(*patterns: str) -> dict[str, object]:
+    """A topic that two contracts are routed to, and a subscription of it."""
+    return {
+        **with_destination(kind="topic"),
+        "routes": {"shop.order-created": {"to": "orders"}, "shop.order-paid": {"to": "orders"}},
+        "services": {"billing": {"subscriptions": {"pay": {"from": "orders", "match": list(patterns)}}}},
+    }
+
+
+def test_a_misspelt_key_of_a_topic_is_refused_with_what_was_meant() -> None:
+    (fault,) = faults(matching("shop.order-paid", "shop.order-craeted"))
+    assert fault.location.path == ("services", "billing", "subscriptions", "pay", "match", 1)
+    assert fault.problem == "no contract is routed to the topic with the key 'shop.order-craeted'"
+    assert fault.hint is not None
+    assert "did you mean shop.order-created?" in fault.hint
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ("shop.order-cancelled",),
+        ("legacy.invoice",),
+        ("shop.order-created", "shop.order-create"),
+        ("shop.*", "shop.order-creatd"),
+        ("shop.order-creat.#",),
+    ],
+)
+def test_a_key_that_only_other_producers_write_is_allowed(patterns: tuple[str, ...]) -> None:
+    load(matching(*patterns), environ={})
+
+
+def test_a_key_is_not_refused_where_its_route_may_be_among_what_could_not_be_read() -> None:
+    source = matching("shop.order-craeted")
+    source["routes"] = {"shop.order-created": {"to": "orders"}, "shop.order-crated": {"too": "orders"}}
+    assert not any("match" in each for each in told(source))
+
+
 def test_a_key_of_a_coming_version_is_called_so() -> None:
     subscription = {"from": "orders", "retry": {"park": "true"}}
     (problem,) = told({**QUEUE, "services": {"billing": {"subscriptions": {"pay": subscription}}}})

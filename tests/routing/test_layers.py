@@ -182,6 +182,17 @@ def test_an_override_may_be_a_list() -> None:
             "it overrides no key of the configuration",
             "did you mean BUSBRIDGE_TRANSPORTS__RABBITMQ__CLIENT__CONNECTION_NAME?",
         ),
+        (
+            "BUSBRIDGE_STOP_GRACE",
+            "it overrides no key of the configuration",
+            "two underscores lead to a key below: BUSBRIDGE_STOP__...",
+        ),
+        (
+            "BUSBRIDGE_TRANSPORTS_RABBITMQ__URL",
+            "it overrides no key of the configuration",
+            "two underscores lead to a key below: BUSBRIDGE_TRANSPORTS__...",
+        ),
+        ("BUSBRIDGE_CATALOG_X", "it overrides no key of the configuration", None),
         ("BUSBRIDGE_CATALOG__X", "catalog has no keys below it", None),
         ("BUSBRIDGE____", "it overrides no key of the configuration", None),
     ],

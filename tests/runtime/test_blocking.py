@@ -52,6 +52,18 @@ def test_a_forked_child_opens_a_bus_of_its_own(config):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_used_in_its_own_thread_it_says_so_instead_of_waiting_for_itself(config):
+    with make(config) as bus:
+
+        def messages():
+            bus.publish(Placed(order_id="7"))
+            yield Placed(order_id="8")
+
+        with pytest.raises(RuntimeError, match="give a list of what it yields"):
+            bus.publish_many(messages())
+        assert len(bus.publish_many(list(messages()))) == 1
+
+
 def test_errors_come_to_the_caller(config):
     with make(config) as bus, pytest.raises(Exception, match="choose another"):
         bus.publish(Placed(order_id="7"), headers={"traceparent": "x"})

@@ -73,7 +73,7 @@ def test_what_is_async_and_what_takes_a_context_is_seen_through_partial_and_call
     subscription = Service("stock").subscription("reserve")
     subscription.handles(Placed, name="partial", when=bool)(functools.partial(with_context))
     subscription.handles(Placed, name="object", when=bool)(Callable())
-    subscription.handles(Placed, name="plain")(lambda order, optional=None: None)
+    subscription.handles(Placed, name="plain")(lambda order, *, optional=None: None)
     described = [(each.name, each.is_async, each.takes_context) for each in subscription.handlers]
     assert described == [("partial", True, True), ("object", True, False), ("plain", False, False)]
 
@@ -128,6 +128,27 @@ async def test_what_only_calling_a_lifespan_tells_is_refused_when_the_bus_opens(
 def test_what_a_service_publishes_is_a_list(publishes, words):
     with pytest.raises(HandlerError, match=f"publishes= of service 'stock' {words}"):
         Service("stock", publishes=publishes)
+
+
+def test_a_second_parameter_takes_the_context_also_if_its_default_is_none():
+    subscription = Service("stock").subscription("reserve")
+
+    @subscription.handles(Placed)
+    async def defaulted(order: Placed, context: Context[None] | None = None) -> None: ...
+
+    @subscription.handles(Reserved)
+    async def keyword(order: Reserved, *, clock: object = None) -> None: ...
+
+    assert [each.takes_context for each in subscription.handlers] == [True, False]
+
+
+def test_a_second_parameter_with_a_value_of_its_own_keeps_it():
+    subscription = Service("stock").subscription("reserve")
+
+    @subscription.handles(Placed)
+    async def closure(order: Placed, shelf: int = 3) -> None: ...
+
+    assert [each.takes_context for each in subscription.handlers] == [False]
 
 
 def test_a_service_knows_every_contract_once():

@@ -97,6 +97,8 @@ async def test_bad_publishes_send_nothing(config, transports):
             await bus.publish(Reserved(order_id="7"))
         with pytest.raises(InvalidEnvelope, match="choose another"):
             await bus.publish(Placed(order_id="7"), headers={"ce-id": "stolen"})
+        with pytest.raises(InvalidEnvelope, match="message_id is empty"):
+            await bus.publish(Placed(order_id="7"), message_id="")
         with pytest.raises(Exception, match="cents"):
             await bus.publish(Placed.model_construct(order_id="7", cents="many"))
         await bus.publish(Placed(order_id="good"))

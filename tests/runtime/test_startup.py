@@ -159,6 +159,43 @@ def test_a_subscription_without_a_handler_is_a_fault(config):
     assert any("has no handler" in each for each in problems(service, config))
 
 
+def on_topic(config, **keys):
+    config["services"]["stock"]["subscriptions"]["reserve"] = {"from": "events", **keys}
+    return config
+
+
+@pytest.mark.parametrize("source", [3, None])
+async def test_what_is_no_configuration_is_told_with_what_is_one(source):
+    with pytest.raises(TypeError, match=f"a YAML file, a mapping, .* found one of type {type(source).__name__}"):
+        await Bus(Service("stock"), source).__aenter__()
+
+
+def test_a_handler_of_what_is_routed_past_its_subscription_is_a_fault(config):
+    (fault,) = problems(handled(Service("stock"), contract=Reserved), on_topic(config, match=["shop.placed", "a.*"]))
+    assert "services.stock.subscriptions.reserve.match: 'shop.reserved' is handled here, and never comes" in fault
+    assert "routed to events with the key 'shop.reserved', and this takes shop.placed, a.*" in fault
+    assert "add shop.reserved to `match`" in fault
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"match": "shop.*"}, {"match": "shop.res*"}, {"headers": {"region": "eu"}}, {"match": "shop.reserved"}]
+)
+def test_a_handler_of_what_its_subscription_may_take_is_none(config, keys):
+    assert problems(handled(Service("stock"), contract=Reserved), on_topic(config, **keys)) == []
+
+
+def test_what_only_other_producers_write_may_be_handled_whatever_its_key(config):
+    assert problems(handled(Service("stock"), contract=Placed), on_topic(config, match="legacy.key")) == []
+    config["destinations"]["events"]["assume"] = "shop.reserved@1"
+    assert problems(handled(Service("stock"), contract=Reserved), on_topic(config, match="legacy.key")) == []
+
+
+def test_a_misspelt_match_is_told_once(config):
+    config = on_topic(config, match="shop.reservd")
+    found = faults([handled(Service("stock"), contract=Reserved)], read(config), MemoryTransports())
+    assert [each.hint.partition("?")[0] for each in found] == ["did you mean shop.reserved"]
+
+
 def test_a_transport_whose_extra_is_not_installed_is_named_with_its_remedy(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "busbridge_rabbitmq", None)
     (fault,) = problems(handled(Service("stock")), config, InstalledTransports())

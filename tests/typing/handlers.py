@@ -26,6 +26,22 @@ class Cancelled(Contract, name="shop.cancelled", version=1, key="order_id"):
     order_id: str
 
 
+class Packed(Contract, name="shop.packed", version=1):
+    order_id: str
+
+
+class Shipped(Contract, name="shop.shipped", version=1):
+    order_id: str
+
+
+class Returned(Contract, name="shop.returned", version=1):
+    order_id: str
+
+
+class Refunded(Contract, name="shop.refunded", version=1):
+    order_id: str
+
+
 class Shelves:
     async def take(self, order_id: str) -> None: ...
 
@@ -59,6 +75,15 @@ def takes_message_in_a_thread(order: Placed) -> None:
 @reserve.handles(Placed, Cancelled, when=lambda message: message.order_id != "", fatal=(LookupError,))
 async def takes_two(message: Placed | Cancelled, context: Context[Shelves]) -> None:
     await context.resources.take(message.order_id)
+
+
+@reserve.handles(Placed, Cancelled, Packed, Shipped, Returned, when=lambda message: message.order_id != "")
+async def takes_five(message: Placed | Cancelled | Packed | Shipped | Returned, context: Context[Shelves]) -> None:
+    await context.resources.take(message.order_id)
+
+
+@reserve.handles(Placed, Cancelled, Packed, Shipped, Returned, Refunded)
+def takes_six(message: Contract) -> None: ...
 
 
 @reserve.handles(Placed, retry_on=OSError, discard={"empty": lambda order: order.order_id == ""})
@@ -103,6 +128,10 @@ def forgotten_async(order: Placed, context: Context[Shelves]) -> str:
 
 @reserve.handles(Placed, discard={"empty": lambda order: order.customer_id})  # type: ignore[attr-defined]
 async def a_rule_for_another_contract(order: Placed) -> None: ...
+
+
+@reserve.handles(Placed, Cancelled, Packed, Shipped, str)  # type: ignore[arg-type]
+def no_contract_among_five(message: Contract) -> None: ...
 
 
 async def publishes_what_is_no_contract(bus: Bus[None]) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from busbridge.cli._missing import missing_lines
 from busbridge.cli._services import find_services
-from busbridge.cli._show import flow_table, flows
+from busbridge.cli._show import flow_table, flows, warnings
 from busbridge.contract import CATALOG, export
 from busbridge.errors import ConfigurationError
 from busbridge.routing import in_order, load, read
@@ -77,13 +77,18 @@ def _log_to_stderr() -> None:
 
 
 def check(targets: Sequence[str], files: Sequence[Path]) -> None:
-    """Says that all is fine, or every fault and what is missing; then typer.Exit with 1."""
+    """Says that all is fine, warning of handlers that no route leads to; or every fault and what is missing.
+
+    typer.Exit with 1 where there are faults.
+    """
     services = find_services(targets)
     reading = read(*config_files(files))
     transports = InstalledTransports()
     of_all = *transport_faults(reading, transports), *store_faults(reading)
     found = in_order([*faults(services, reading, transports), *of_all])
     if not found:
+        for line in warnings(reading.config, services):
+            typer.echo(f"warning: {line}", err=True)
         typer.echo(f"fine: {str(reading.config)[1:-1]}")
         return
     typer.echo(str(ConfigurationError(found)), err=True)
@@ -139,11 +144,22 @@ def check_store(targets: Sequence[str], files: Sequence[Path]) -> None:
 
 
 def contracts(targets: Sequence[str], output: Path, files: Sequence[Path]) -> None:
-    """Writes the schemas below `output` and prints the files that changed."""
+    """Writes the schemas below `output` and prints the files that are new or changed; on stderr, versions that changed.
+
+    typer.Exit with 1 where they can't be written.
+    """
     known = dict.fromkeys(contract for service in find_services(targets) for contract in service.contracts)
     catalog = load(*config_files(files)).catalog if files or _DEFAULT.exists() else CATALOG
-    for file in export(known, output, catalog):
+    try:
+        before = set(output.glob("*/*.json"))
+        written = export(known, output, catalog)
+    except OSError as error:
+        typer.echo(f"the catalog can't be written: {error.filename or output}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    for file in written:
         typer.echo(file)
+        if file in before:
+            typer.echo(f"changed: {file.parent.name}/{file.stem}", err=True)
 
 
 def schema() -> None:

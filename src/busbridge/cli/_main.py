@@ -173,7 +173,10 @@ def contracts(
     output: Annotated[Path, typer.Option("-o", "--output", help="The catalog's folder.")] = Path("contracts"),
     config: _Files = None,
 ) -> None:
-    """Write the contracts of services to the catalog, as JSON Schema: a file for each version, older ones kept."""
+    """Write the contracts of services to the catalog, as JSON Schema: a file for each version, older ones kept.
+
+    A version whose schema is another now is told on stderr.
+    """
     from busbridge.cli import _commands
 
     _commands.contracts(targets, output, config or ())

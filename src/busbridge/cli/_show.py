@@ -10,14 +10,16 @@ from rich.table import Table
 
 from busbridge.contract import info_of
 from busbridge.routing import tier_name
+from busbridge.runtime import unreached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from busbridge.routing import Config, RouteTarget, SubscriptionPlan
-    from busbridge.runtime import Handler, Service
+    from busbridge.runtime import Handler, Service, Unreached
 
 _NOBODY = "-"
+_NO_ROUTE = "(no route leads here)"
 
 
 class Flow(NamedTuple):
@@ -30,14 +32,24 @@ class Flow(NamedTuple):
 
 
 def flows(config: Config, services: Sequence[Service[Any]]) -> list[Flow]:
-    """Every way through `config`; handlers are known of `services` only, and with them only their ways are listed."""
+    """Every way through `config`; handlers are known of `services` only, and with them only their ways are listed.
+
+    After them the handlers that no route leads to: what they get is written by producers that `config` doesn't know.
+    """
     known = {service.name: service for service in services}
-    return [
+    ways = (
         flow
         for route in config.routes.values()
         for target in route.targets
         for flow in _ways(route.contract, target, config.receivers(target), known)
-    ]
+    )
+    return [*ways, *(_wayless(service, each) for service in services for each in unreached(service, config))]
+
+
+def warnings(config: Config, services: Iterable[Service[Any]]) -> list[str]:
+    """A line for each contract that a service handles and no route brings to it: right, or forgotten."""
+    found = (_warning(service, each) for service in services for each in unreached(service, config))
+    return list(dict.fromkeys(found))
 
 
 def flow_table(rows: Iterable[Flow]) -> Table:
@@ -65,6 +77,20 @@ def _ways(
     publishes = any(contract == info_of(each).name for service in services.values() for each in service.publishes)
     if not listed and (publishes or not services):
         yield Flow(contract, destination)
+
+
+def _wayless(service: Service[Any], each: Unreached) -> Flow:
+    if each.plan is None:
+        return Flow(each.contract, _NO_ROUTE, f"{service.name}\n{each.subscription}", _described(each.handler))
+    destination = f"{each.plan.destination.name}\n{_NO_ROUTE}"
+    return Flow(each.contract, destination, _described_plan(each.plan), _described(each.handler))
+
+
+def _warning(service: Service[Any], each: Unreached) -> str:
+    by_headers = each.plan is not None and any(binding.headers for binding in each.plan.bindings)
+    or_so = ", or what is published with its headers" if by_headers else ""
+    where = f"{service.name}.{each.subscription}"
+    return f"no route brings {each.contract} to {where}: only what other producers write there{or_so}"
 
 
 def _described_plan(plan: SubscriptionPlan) -> str:

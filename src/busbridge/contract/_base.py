@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from busbridge.contract._faults import class_error, did_you_mean, source_location
 from busbridge.contract._info import ContractInfo
 from busbridge.contract._metadata import KEYWORDS, metadata_problem
-from busbridge.contract._upcasting import described, upcaster_problem
+from busbridge.contract._upcasting import described, upcaster_problem, version_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,9 @@ class Contract(BaseModel):
     abstract base, whatever it derives from: metadata is never inherited. Other keywords are pydantic's own.
 
     Messages are immutable, since one is shared by all who publish and handle it; `frozen=False` undoes that. Unknown
-    fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64. Numbers that JSON
-    has no word for are refused. pydantic's errors don't show the input, which may be a secret.
+    fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64url: `-` and `_`
+    for `+` and `/` (RFC 4648). Numbers that JSON has no word for are refused. pydantic's errors don't show the input,
+    which may be a secret.
 
     Whatever is wrong with the metadata is a ContractError at the class statement.
     """
@@ -94,12 +95,15 @@ class Contract(BaseModel):
         Steps for older versions stand on the newest class too, since old classes get deleted: on version 3,
         `from_version=1` leads to 2 and `from_version=2` to 3. Returns the function unchanged.
 
-        ContractError for a step that this class already has, that does not lead towards its version, or on an
-        abstract base.
+        ContractError for a step that this class already has, that does not lead towards its version, for a coroutine
+        function, without parentheses, or on an abstract base.
         """
+        misuse = version_problem(cls.__name__, from_version)
+        if misuse:
+            raise class_error(cls, source_location(cls.__module__), misuse)
 
         def register(upcaster: U) -> U:
-            problem = upcaster_problem(info_of(cls).version, from_version, cls.__upcasters__)
+            problem = upcaster_problem(upcaster, info_of(cls).version, from_version, cls.__upcasters__)
             if problem:
                 raise class_error(cls, source_location(cls.__module__), f"{described(upcaster)}: {problem}")
             cls.__upcasters__[from_version] = upcaster

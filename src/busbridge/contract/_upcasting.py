@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -27,15 +28,26 @@ class Step(NamedTuple):
         return f"{described(self.upcaster)} from version {self.from_version} of {self.name!r}"
 
 
-def described(upcaster: Upcaster) -> str:
+def described(upcaster: object) -> str:
     """What an error calls an upcaster: its name and where it stands."""
     code = getattr(upcaster, "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
     return f"upcaster {getattr(upcaster, '__qualname__', repr(upcaster))}{place}"
 
 
-def upcaster_problem(version: int, from_version: int, others: Mapping[int, Upcaster]) -> str | None:
+def version_problem(contract: str, from_version: object) -> str | None:
+    """Why `from_version` of a step is no version. None: it is one."""
+    if isinstance(from_version, int) and not isinstance(from_version, bool):
+        return None
+    # Without parentheses the decorator is called with the function itself.
+    found = described(from_version) if callable(from_version) else f"from_version={from_version!r}"
+    return f"{found}: write @{contract}.upcaster(from_version=1)"
+
+
+def upcaster_problem(upcaster: Upcaster, version: int, from_version: int, others: Mapping[int, Upcaster]) -> str | None:
     """Why a step can't stand on the class of `version` beside `others`. None: it can."""
+    if inspect.iscoroutinefunction(upcaster) or inspect.iscoroutinefunction(getattr(upcaster, "__call__", None)):  # noqa: B004 - an object with an async __call__ is none either
+        return "it is `async def`; a step is a plain function of the body"
     if not 1 <= from_version < version:
         return f"no step leads from version {from_version} towards version {version}"
     if from_version in others:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from busbridge.routing._problems import Problems
 
 _LONGEST: Final = 255
+_MISSPELT: Final = 0.9
+"""Above it are typing errors, below it `shop.order-created` and `shop.order-cancelled`."""
 
 
 def bindings_of(patterns: Iterable[str], keys: Sequence[str], path: KeyPath, problems: Problems) -> tuple[Binding, ...]:
     """The bindings for `patterns`, each once; `keys` are the routing keys that reach the topic."""
     formed = well_formed(patterns, path, problems)
+    left = [key for key in keys if not any(matches(pattern, key) for _, pattern in formed)]
+    for place, pattern in formed:
+        _refuse_misspelt(pattern, left, place, problems)
     found = dict.fromkeys(each for place, pattern in formed for each in _expanded(pattern, keys, place, problems))
     return tuple(Binding(each) for each in found)
 
@@ -46,6 +51,19 @@ def _is_well_formed(pattern: str, path: KeyPath, problems: Problems) -> bool:
     else:
         return True
     return False
+
+
+def _refuse_misspelt(pattern: str, left: Sequence[str], path: KeyPath, problems: Problems) -> None:
+    """Notes a key that differs by a letter or two from one of `left`, the keys that nothing takes here.
+
+    No other key is refused: it may be that of a producer whom the configuration doesn't know.
+    """
+    if "*" in pattern or "#" in pattern or pattern in left or problems.unread.incomplete(("routes",)):
+        return
+    if close := nearest(pattern, left, _MISSPELT):
+        problem = f"no contract is routed to the topic with the key {pattern!r}"
+        hint = f"did you mean {close}? If another producer writes {pattern}, give a route this routing_key"
+        problems.add(path, problem, hint)
 
 
 def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:

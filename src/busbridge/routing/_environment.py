@@ -42,14 +42,23 @@ def overridden(document: Document, environ: Mapping[str, str]) -> Document:
     known = {name: value for name, value in variables.items() if _head(name) in sections}
     overrides = _Overrides()
     overrides.faults.extend(_clashes(variables))
-    overrides.faults.extend(_unknown_sections(variables, sections))
+    flat = {name: key for name in variables if (key := _begun(name)) is not None}
+    overrides.faults.extend(_flat(flat, sections))
+    overrides.faults.extend(_unknown_sections([name for name in variables if name not in flat], sections))
     overrides.take(_nested(known, sections), Shape(fields=sections), document.data, _At())
     return overrides.document().over(document)
 
 
 def _is_override(name: str) -> bool:
-    """A name of several levels, or of a key at the top. Others (`BUSBRIDGE_HOME`) may be anybody's."""
-    return name.startswith(PREFIX) and (_LEVEL in name.removeprefix(PREFIX) or _head(name) in File.model_fields)
+    """A name of several levels, or one that is, or begins with, a key at the top. Others may be anybody's."""
+    if not name.startswith(PREFIX):
+        return False
+    return _LEVEL in name.removeprefix(PREFIX) or _head(name) in File.model_fields or _begun(name) is not None
+
+
+def _begun(name: str) -> str | None:
+    """The key at the top that one underscore follows where two were meant: `BUSBRIDGE_STOP_GRACE`."""
+    return next((key for key in File.model_fields if _head(name).startswith(f"{key}_")), None)
 
 
 def _head(name: str) -> str:
@@ -62,6 +71,14 @@ def _unknown_sections(names: Iterable[str], sections: Collection[str]) -> Iterab
             close = nearest(head, sections)
             hint = f"did you mean {_name((close,))}{name[len(PREFIX) + len(head) :]}?" if close else None
             yield Fault("it overrides no key of the configuration", _variable(name), hint)
+
+
+def _flat(names: Mapping[str, str], sections: Mapping[str, FieldInfo]) -> Iterable[Fault]:
+    """Faults of variables that go on after a key at the top with one underscore; `names` says which key that is."""
+    for name, key in names.items():
+        is_leaf = key not in sections or shape_of(sections[key].annotation).is_value
+        hint = None if is_leaf else f"two underscores lead to a key below: {_name((key, ''))}..."
+        yield Fault("it overrides no key of the configuration", _variable(name), hint)
 
 
 def _clashes(variables: Mapping[str, str]) -> Iterable[Fault]:

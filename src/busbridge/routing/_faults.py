@@ -43,9 +43,9 @@ def faults_of(errors: Iterable[ErrorDetails], places: Mapping[KeyPath, Location]
     return [_fault(each, places) for each in errors if each["type"] != "missing" or not unread.hides(each["loc"])]
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` may have been meant to be."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1)), None)
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that `word` may have been meant to be; `cutoff`: how like it must be, 1 being equal."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

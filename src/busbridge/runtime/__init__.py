@@ -3,6 +3,7 @@
 from busbridge.runtime._blocking import BlockingBus
 from busbridge.runtime._bus import Bus
 from busbridge.runtime._made_up import made_up
+from busbridge.runtime._reach import Unreached, unreached
 from busbridge.runtime._replay_serve import replay
 from busbridge.runtime._serve import relay, serve
 from busbridge.runtime._service import Service, Subscription
@@ -55,6 +56,7 @@ __all__ = [
     "Subscription",
     "Transports",
     "Undelivered",
+    "Unreached",
     "Which",
     "dead_letters_of",
     "faults",
@@ -68,4 +70,5 @@ __all__ = [
     "serve",
     "store_faults",
     "transport_faults",
+    "unreached",
 ]

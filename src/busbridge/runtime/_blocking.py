@@ -93,7 +93,7 @@ class BlockingBus:
         correlation_id: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """As `Bus.publish_many`. The iterable is read in the bus's own thread."""
+        """As `Bus.publish_many`. The iterable is read in the bus's own thread: RuntimeError if it uses the bus."""
         portal = self._opened()
         return portal.call(portal.bus.publish_many(messages, correlation_id=correlation_id, headers=headers))
 

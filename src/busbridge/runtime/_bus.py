@@ -77,8 +77,8 @@ class Bus(Generic[R]):
     their consequences, settles, disconnects.
 
     `config`: one source or a list of layers, as `busbridge.routing.load` takes them; what `load` returned will do, but
-    `load` raises the faults of the files before it knows the service. A bus belongs to one event loop and is opened
-    once; its methods may be called concurrently.
+    `load` raises the faults of the files before it knows the service. Entering raises TypeError for anything else. A
+    bus belongs to one event loop and is opened once; its methods may be called concurrently.
     """
 
     def __init__(
@@ -183,8 +183,8 @@ class Bus(Generic[R]):
         `message_id`: to publish again what may have been published before; the default is a new one. Waits at most the
         configured timeout. Raises PublishError for what was refused or is unknown; before anything is sent
         UndeclaredContract, ClosedError, TypeError for what is no instance of a contract, pydantic's error where the
-        message does not fit its contract, InvalidMessage for an empty key and InvalidEnvelope for a reserved header
-        name. Cancelling it does not take the message back.
+        message does not fit its contract, InvalidMessage for an empty key and InvalidEnvelope for an empty id or a
+        reserved header name. Cancelling it does not take the message back.
 
         `delay`, in seconds or as a timedelta, or `at`, a time with its offset from UTC: it is published later, by the
         clock of the store's database, as soon as a process of the service runs then; returns once it is in the store.

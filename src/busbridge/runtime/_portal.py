@@ -46,7 +46,16 @@ class Portal:
         atexit.register(self.close)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs it on the loop and waits. An interrupt of the waiting thread cancels it. ClosedError after `close`."""
+        """Runs it on the loop and waits. An interrupt of the waiting thread cancels it.
+
+        ClosedError after `close`; RuntimeError on the loop's own thread, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError(
+                "a BlockingBus is used in its own thread, where it would wait for itself: an iterable given to "
+                "publish_many is read there; if it uses the bus, give a list of what it yields"
+            )
         with self._lock:
             if self._closing:
                 coroutine.close()

@@ -168,6 +168,23 @@ class Subscription(Generic[R]):
         name: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> HandlerDecorator[C1 | C2 | C3 | C4, R]: ...
+    @overload
+    def handles(
+        self,
+        first: type[Contract],
+        second: type[Contract],
+        third: type[Contract],
+        fourth: type[Contract],
+        fifth: type[Contract],
+        /,
+        *more: type[Contract],
+        when: Rule | None = ...,
+        fatal: Errors = ...,
+        retry_on: Errors | None = ...,
+        discard: Mapping[str, Rule] = ...,
+        name: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> HandlerDecorator[Any, R]: ...
     def handles(
         self,
         *contracts: type[Contract],
@@ -180,9 +197,10 @@ class Subscription(Generic[R]):
     ) -> HandlerDecorator[Any, R]:
         """Makes the decorated function the handler of `contracts`; it stays the function it was.
 
-        The function takes `(message)` or `(message, context)`; `async def` runs on the event loop, `def` in a bounded
-        pool of threads, where a stop can't interrupt it: one that outlives the grace runs on while its message is
-        delivered again elsewhere, and the process ends after it.
+        The function takes `(message)` or `(message, context)`: a second positional parameter is given the context, also
+        if it has a default. `async def` runs on the event loop, `def` in a bounded pool of threads, where a stop can't
+        interrupt it: one that outlives the grace runs on while its message is delivered again elsewhere, and the
+        process ends after it.
 
         `when` filters by content: a message that no handler's `when` takes is discarded by the rule `filtered` and
         counted. `discard` has rules by name for messages that are not worth handling any more, `{"stale": is_stale}`:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
@@ -13,11 +13,12 @@ from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
 from busbridge.runtime._names import misspelt, misspelt_faults, twice_given
+from busbridge.runtime._reach import unbound
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from busbridge.contract import Contract
     from busbridge.routing import Destination, Reading, Source, SubscriptionPlan
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source], transports: Transports) -> Config:
     """The configuration in one source, or in several as layers, once services fit it.
 
-    Raises one ConfigurationError with every fault of the configuration and of the services joined with it.
+    Raises one ConfigurationError with every fault of the configuration and of the services joined with it, and
+    TypeError for what is neither a source nor several.
     """
     reading = _read(sources)
     found = faults(services, reading, transports, alone=reading.config is sources)
@@ -37,10 +39,13 @@ def joined(services: Iterable[Service[Any]], sources: Source | Iterable[Source],
     return reading.config
 
 
-def _read(sources: Source | Iterable[Source]) -> Reading:
+def _read(sources: object) -> Reading:
     if isinstance(sources, str | PathLike | Mapping | Config):
         return read(cast("Source", sources))
-    return read(*sources)
+    if not isinstance(sources, Iterable):
+        what = "the path of a YAML file, a mapping, what load() returned, or several of them as layers"
+        raise TypeError(f"a configuration is {what}; found one of type {type(sources).__name__}")
+    return read(*cast("Iterable[Source]", sources))
 
 
 def faults(
@@ -92,6 +97,7 @@ def _service_faults(service: Service[Any], reading: Reading, spare: Collection[s
     yield from _route_faults(service, reading, spare)
     if named:
         yield from _subscription_faults(service, reading)
+    yield from unbound(service, reading)
     yield from exactly_once_faults(service, reading)
 
 

@@ -110,6 +110,11 @@ def _field(name: str | None, contracts: Iterable[type[Contract]], function: Call
 
 
 def _takes_context(function: Callable[..., object]) -> bool:
+    """Whether there is a second positional parameter; HandlerError where none can fit.
+
+    One whose default is None is given the context too. One with any other default keeps that: it is how a closure is
+    given a value.
+    """
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(function).parameters.values())
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
@@ -117,7 +122,8 @@ def _takes_context(function: Callable[..., object]) -> bool:
         raise HandlerError(
             f"{_described(function)} must take (message) or (message, context), not {inspect.signature(function)}"
         )
-    return sum(each.kind in positional for each in required) > 1
+    given = [each for each in parameters if each.kind in positional and (each in required or each.default is None)]
+    return len(given) > 1
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

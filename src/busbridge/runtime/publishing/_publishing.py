@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast, final
 
 from busbridge.contract import Writer
 from busbridge.envelope import Encoder, check_headers, new_id, timestamp
-from busbridge.errors import MessageRefused, UndeclaredContract
+from busbridge.errors import InvalidEnvelope, MessageRefused, UndeclaredContract
 from busbridge.runtime.publishing._misuse import no_message
 from busbridge.runtime.publishing._outcomes import PublishError, Undelivered, undelivered
 from busbridge.runtime.publishing._prepared import Prepared
@@ -91,15 +91,15 @@ class Publishing:
         """Encodes a message for each of its destinations; nothing is sent.
 
         `cause`: the headers of the message being handled, whose trace goes on. Raises UndeclaredContract; TypeError for
-        what is no message; InvalidEnvelope for a reserved header name; pydantic's error where the message does not fit
-        its own contract.
+        what is no message; InvalidEnvelope for a reserved header name or an empty id; pydantic's error where the
+        message does not fit its own contract.
         """
         way = self._exits.get(type(message))
         if way is None:
             raise no_message(message) or self._undeclared(message)
         writer, targets = way
         body, key, time = writer.body(message), writer.key(message), timestamp()
-        prepared = Prepared(type(message), body, message_id or new_id(), [])
+        prepared = Prepared(type(message), body, new_id() if message_id is None else _given(message_id), [])
         extra = self._extra(headers, cause) if headers or cause else ()
         for sender, destination, routing_key, encoder, fixed in targets:
             written = encoder.headers(
@@ -248,6 +248,13 @@ def missing(prepared: Sequence[Prepared], failures: Sequence[Undelivered]) -> li
 
 def _is_final(failure: Undelivered) -> bool:
     return isinstance(failure.error, MessageRefused) and not failure.error.passes
+
+
+def _given(message_id: str) -> str:
+    """An id that the caller chose. Readers refuse an empty one; a new one would be another each time."""
+    if not message_id:
+        raise InvalidEnvelope("message_id is empty: give the message's own id, or None for a new one")
+    return message_id
 
 
 def _exit(
