@@ -364,7 +364,7 @@ class Bus(Generic[R]):
                 each.cancel()
             results = await asyncio.gather(*failures, return_exceptions=True)
         for result in results:
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
     @property

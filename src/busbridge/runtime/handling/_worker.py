@@ -70,8 +70,10 @@ class Worker:
             for task in (*self._taking, lanes):
                 if task.done() and not task.cancelled():
                     task.result()
-        except Exception as error:
-            _log.critical("%s has stopped: %s", self.plan.group, error)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            _log.critical("%s has stopped: %s", self.plan.group, error if isinstance(error, Exception) else repr(error))
             raise
         finally:
             lanes.cancel()
