@@ -43,3 +43,65 @@ async def test_no_attempt_begins_once_the_session_takes_no_more(config):
         delivering.cancel()
     assert len(runs) == 1
     assert (bench.counts.repeated, bench.counts.dead.total()) == (0, 0)
+
+
+def stop_iteration(_: Placed) -> None:
+    next(iter(()))
+
+
+def exception_group(_: Placed) -> None:
+    raise ExceptionGroup("two", [ValueError(), LookupError()])
+
+
+def group_with_a_cancellation(_: Placed) -> None:
+    """What `gather(..., return_exceptions=True)` has found, raised together."""
+    raise BaseExceptionGroup("two", [ValueError(), BaseExceptionGroup("in it", [asyncio.CancelledError()])])
+
+
+def cancellation(_: Placed) -> None:
+    raise asyncio.CancelledError
+
+
+def as_coroutine(function):
+    async def handler(order: Placed) -> None:
+        function(order)
+
+    return handler
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["no store", "store"])
+@pytest.mark.parametrize("shape", [lambda function: function, as_coroutine], ids=["plain", "async"])
+@pytest.mark.parametrize(
+    "raises", [stop_iteration, exception_group, group_with_a_cancellation, cancellation], ids=lambda each: each.__name__
+)
+async def test_whatever_a_handler_raises_is_an_attempt_that_failed(config, tmp_path, raises, shape, stored):
+    """And the lane goes on: there is only one."""
+    subscription = config["services"]["stock"]["subscriptions"]["reserve"]
+    subscription |= {"concurrency": 1, "retry": {"immediate": 2, "attempts": 2}}
+    if stored:
+        config["services"]["stock"]["store"] = {"url": f"sqlite:///{tmp_path}/stock.db", "upgrade": "true"}
+    service = Service("stock")
+    service.subscription("reserve").handles(Placed)(shape(raises))
+    async with asyncio.timeout(20), at_work(service, config) as bench:
+        await bench.deliver([*ENVELOPE.items()])
+        await bench.deliver([*(ENVELOPE | {"ce-id": "2"}).items()])
+    assert (bench.counts.dead.total(), bench.counts.repeated) == (2, 2)
+
+
+async def test_what_is_no_failure_of_an_attempt_stops_the_subscription_and_is_raised_by_it(config, caplog):
+    class Enough(BaseException):
+        pass
+
+    service = Service("stock")
+
+    @service.subscription("reserve").handles(Placed)
+    async def handler(_: Placed) -> None:
+        raise Enough
+
+    async with asyncio.timeout(20), at_work(service, config) as bench:
+        delivering = asyncio.ensure_future(bench.deliver([*ENVELOPE.items()]))
+        with pytest.raises(Enough):
+            await bench.bus.serve()
+        delivering.cancel()
+    assert "stock.reserve has stopped: Enough()" in caplog.text
+    assert bench.counts.released == 1

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -186,3 +190,47 @@ async def test_one_service_that_can_not_open_ends_the_others_and_is_told(config)
         async with asyncio.timeout(20):
             await serve(services, load(config), transports=MemoryTransports(), stop=asyncio.Event())
     assert left == ["first"]
+
+
+ENDS = textwrap.dedent("""
+    import asyncio, logging, sys
+    from busbridge import Bus, Contract, Service, load
+    from busbridge.runtime import MemoryTransports, made_up, serve
+
+    class Tick(Contract, name="test.tick", version=1, key="number"):
+        number: int
+
+    service = Service("clock")
+    outside = Service("outside", publishes=[Tick])
+
+    @service.subscription("ticks").handles(Tick)
+    ASYNC def tick(_: Tick) -> None:
+        ENDING
+
+    async def main():
+        config, transports = made_up([service, outside]), MemoryTransports()
+        if len(sys.argv) > 1:
+            config["services"]["clock"]["store"] = {"url": sys.argv[1], "upgrade": "true"}
+        config = load(config)
+        serving = asyncio.ensure_future(serve([service], config, transports=transports))
+        async with Bus(outside, config, transports=transports) as bus:
+            await bus.publish_many(Tick(number=number) for number in range(40))
+        await serving
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    asyncio.run(main())
+""")
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["no store", "store"])
+@pytest.mark.parametrize("head", ["async", ""], ids=["async", "plain"])
+@pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("raise KeyboardInterrupt", -signal.SIGINT)])
+def test_a_handler_that_ends_the_process_ends_it_at_once(ending, code, head, stored, tmp_path):
+    """Not after the grace: nothing is at work that it could be for."""
+    program = ENDS.replace("ASYNC ", f"{head} ".lstrip()).replace("ENDING", ending)
+    store = [f"sqlite:///{tmp_path}/clock.db"] if stored else []
+    done = subprocess.run(
+        [sys.executable, "-c", program, *store], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "cancelled after" not in done.stderr

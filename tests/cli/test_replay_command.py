@@ -86,3 +86,8 @@ def test_where_it_starts_is_a_word_an_offset_or_a_time():
     assert _replay._start("earliest") == "earliest"
     assert _replay._start("17") == 17
     assert _replay._start("2030-01-31T12:00+00:00") == datetime.fromisoformat("2030-01-31T12:00+00:00")
+
+
+def test_a_run_that_was_stopped_before_it_had_begun_says_so(capsys):
+    _replay._Progress().end(done=False)
+    assert capsys.readouterr().err == "stopped before it had begun\n"

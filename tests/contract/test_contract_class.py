@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from typing import Any, Literal, Self
 
 import pytest
-from pydantic import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AliasChoices, AliasPath, Field, Json, PrivateAttr, ValidationError, model_validator
 
 from busbridge.contract import Contract, info_of, is_name, parse_ref
 from busbridge.errors import BusbridgeError, ContractError
@@ -122,6 +124,123 @@ def test_errors_of_pydantic_do_not_show_the_input():
     with pytest.raises(ValidationError) as caught:
         OrderCreated(order_id="1", total_cents="4111-1111")  # type: ignore[arg-type]
     assert "4111" not in str(caught.value)
+
+
+class Line(Contract):
+    sku: str = Field(alias="code")
+    amount: int = Field(default=1, gt=0)
+
+
+class Basket(Contract, name="test.basket", version=1, key="name", extra="allow"):
+    name: str
+    total: int = Field(default=0, ge=0)
+    kind: Literal["big", "small"] = "small"
+    lines: tuple[Line, ...] = Field(default=(), alias="rows")
+    first: str = Field(default="", validation_alias=AliasPath("names", 0))
+    second: str = Field(default="", validation_alias=AliasPath("names", 1))
+    note: str | None = Field(default=None, validation_alias=AliasChoices("remark", "comment"))
+    meta: Json[dict[str, int]] | None = None
+    _seen: list[str] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        if self.kind == "big" and self.total < 10:
+            raise ValueError("a big one has a total of 10 or more")
+        return self
+
+
+names = st.none() | st.text(max_size=3)
+totals = st.integers(-5, 20) | st.just("12") | st.none()
+rows = st.just(({"code": "a"},)) | st.just([Line(code="b", amount=2)]) | st.just([{"code": "a", "amount": 0}])
+metas = st.none() | st.just('{"a": 1}') | st.just("no json")
+FIELDS = {
+    "name": names,
+    "total": totals,
+    "kind": st.sampled_from(["big", "small", "other"]),
+    "lines": rows,
+    "note": names,
+    "meta": metas,
+    "more": st.integers(),
+}
+ALIASES = {"lines": "rows", "note": "remark"}
+
+
+def built(fields: dict[str, Any]) -> Basket | list[Any]:
+    """By its aliases; what is wrong, where something is."""
+    return tried(lambda: Basket(**{ALIASES.get(name, name): value for name, value in fields.items()}))
+
+
+def tried(make: Any) -> Basket | list[Any]:
+    try:
+        return make()
+    except ValidationError as error:
+        return [(each["loc"], each["type"]) for each in error.errors()]
+
+
+updates = st.fixed_dictionaries({}, optional=FIELDS)
+
+
+@given(updates, updates, st.booleans())
+def test_a_copy_that_is_changed_is_what_constructing_it_makes(given: Any, update: Any, deep: bool):
+    fields = {"name": "a"} | given
+    basket = built(fields)
+    if isinstance(basket, list):
+        return
+    changed, expected = tried(lambda: basket.model_copy(update=update, deep=deep)), built(fields | update)
+    assert changed == expected
+    if isinstance(changed, Basket) and isinstance(expected, Basket):
+        assert changed.model_fields_set == expected.model_fields_set
+        assert changed.model_extra == expected.model_extra
+
+
+def test_a_copy_that_is_changed_keeps_what_is_not_changed_as_it_is():
+    basket = Basket(name="a", rows=[Line(code="x")], names=["b", "c"], meta='{"a": 1}')
+    basket._seen.append("once")
+    changed = basket.model_copy(update={"total": 5})
+    assert (changed.lines[0] is basket.lines[0], changed.meta is basket.meta) == (True, True)
+    assert (changed.first, changed.second, changed._seen) == ("b", "c", ["once"])
+    assert changed.model_fields_set == {"name", "lines", "first", "second", "meta", "total"}
+    assert basket.total == 0
+    assert basket.model_copy(update={"second": "d"}).second == "d"
+
+
+def test_a_default_that_was_not_given_counts_as_not_given_and_stays():
+    class Either(Contract, name="test.either", version=1):
+        left: list[int] = Field(default_factory=list)
+        right: list[int] = Field(default_factory=list)
+        note: str = ""
+
+        @model_validator(mode="after")
+        def check(self) -> Self:
+            if {"left", "right"} <= self.model_fields_set:
+                raise ValueError("only one of them")
+            return self
+
+    either = Either(left=[1])
+    changed = either.model_copy(update={"note": "a"})
+    assert (changed.right is either.right, changed.model_fields_set) == (True, {"left", "note"})
+    with pytest.raises(ValidationError, match="only one of them"):
+        either.model_copy(update={"right": [2]})
+
+
+def test_a_field_that_there_is_none_of_is_what_it_is_where_a_message_is_constructed():
+    message = define(name="shop.a", version=1)(order_id="1")
+    changed = message.model_copy(update={"colour": "red"})
+    assert (changed == message, hasattr(changed, "colour")) == (True, False)
+    with pytest.raises(ValidationError, match="colour"):
+        define(name="shop.b", version=1, extra="forbid")(order_id="1").model_copy(update={"colour": "red"})
+
+
+def test_a_strict_contract_is_changed_as_any_other():
+    changed = define(name="shop.a", version=1, strict=True)(order_id="1").model_copy(update={"order_id": "2"})
+    assert changed.model_dump()["order_id"] == "2"
+
+
+def test_a_message_that_did_not_fit_can_be_mended_and_not_changed_otherwise():
+    broken = Basket.model_construct(name="a", total=-5)
+    assert broken.model_copy(update={"total": 5}) == Basket(name="a", total=5)
+    with pytest.raises(ValidationError, match="total"):
+        broken.model_copy(update={"name": "b"})
 
 
 @pytest.mark.parametrize("name", ["a", "shop.order-created", "shop.v2-order", "a-b-c.d9"])

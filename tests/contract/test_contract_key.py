@@ -74,6 +74,13 @@ def test_an_empty_key_is_refused():
         Writer(contract).key(contract(key=""))
 
 
+@pytest.mark.parametrize("annotation", [str, int, date, Region])
+def test_a_key_that_is_none_is_refused_and_not_called_none(annotation: Any):
+    contract = keyed_by(annotation)
+    with pytest.raises(InvalidMessage, match="the key field 'key' is empty"):
+        Writer(contract).key(contract.model_construct(key=None))
+
+
 def test_a_key_of_a_type_defined_later_is_judged_when_it_is_used():
     class Keyed(Contract, name="test.keyed", version=1, key="key"):
         key: Later

@@ -136,6 +136,33 @@ async def test_what_a_slow_lane_puts_back_is_taken_by_one_that_has_nothing_to_do
     assert most == 4
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_stop_waits_for_lanes_that_work_and_gives_back_what_no_lane_is_left_for(together, ordered):
+    handled, released = [], []
+
+    async def handle(delivery):
+        await asyncio.sleep(0)
+        if not handled:
+            handled.append(delivery)
+            raise LookupError
+        handled.append(delivery)
+
+    async def handle_many(batch):
+        for each in batch:
+            await handle(each)
+        return ()
+
+    lanes = Lanes(2, Together(handle_many, Pace(1)) if together else handle, released.append, ordered=ordered)
+    lanes.put(deliveries(10))
+    with pytest.raises(LookupError):
+        await asyncio.wait_for(lanes.failed(), 5)
+    await asyncio.wait_for(lanes.drained(), 5)
+    await lanes.close()
+    assert len(handled) + len(released) == 10
+    assert len(handled) == (10 if not ordered else 6)
+
+
 async def at_work(pace, lanes, seconds):
     """The most lanes that were at work at a time, of so many that ask at once."""
     working = most = 0

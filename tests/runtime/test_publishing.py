@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pydantic import ValidationError
 
 from busbridge import Bus, ClosedError, PublishError, Service, UndeclaredContract
 from busbridge.errors import InvalidEnvelope, MessageRefused
@@ -101,6 +102,10 @@ async def test_bad_publishes_send_nothing(config, transports):
             await bus.publish(Placed(order_id="7"), message_id="")
         with pytest.raises(Exception, match="cents"):
             await bus.publish(Placed.model_construct(order_id="7", cents="many"))
+        with pytest.raises(ValidationError, match="cents"):
+            await bus.publish(Placed(order_id="7").model_copy(update={"cents": None}))
+        with pytest.raises(Exception, match="order_id"):
+            await bus.publish(Placed.model_construct(order_id=None))
         await bus.publish(Placed(order_id="good"))
         found = await received(config, transports, 1)
     assert [each[0].order_id for each in found] == ["good"]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from busbridge import Bus, ClosedError, ConfigurationError, Contract, Reject, Retry, Service
 from busbridge.errors import ReplayPublished, ReplayTaken
 from busbridge.routing import load
-from busbridge.runtime import MemoryTransports
+from busbridge.runtime import MemoryTransports, replay
 from busbridge.runtime._bus import advance
 from busbridge.runtime.replays._log import RunLog
 
@@ -224,7 +224,7 @@ async def test_two_processes_do_not_make_one_run(tmp_path, monkeypatch):
                 pass
 
 
-async def test_a_handler_that_publishes_stops_a_run_that_was_not_told_what_becomes_of_that(tmp_path):
+async def test_a_handler_that_publishes_stops_a_run_that_was_not_told_what_becomes_of_that(tmp_path, caplog):
     shop = Shop(tmp_path)
     outcome = []
 
@@ -239,6 +239,7 @@ async def test_a_handler_that_publishes_stops_a_run_that_was_not_told_what_becom
             async with bus.replay("award", run="r") as replay:
                 await replay.finished()
         assert not shop.dead_letters()
+        assert not caplog.records, "the error says all: no handler was cancelled"
         async with bus.replay("award", run="r", publish="send") as replay:
             await replay.finished()
         found = [each async for each in bus.read("awards", Awarded)]
@@ -301,6 +302,81 @@ async def test_what_can_not_be_replayed_is_told_where_it_stands(tmp_path):
             bus.replay("award", until=None)
     with pytest.raises(ClosedError):
         bus.replay("award")
+
+
+class Waiting(MemoryTransports):
+    """A broker that is not there: it is waited for, for ever."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.left = False
+
+    def make(self, settings):
+        transport = super().make(settings)
+        transport.open = self.open
+        transport.close = self.close
+        return transport
+
+    async def open(self):
+        self.asked.set()
+        await asyncio.Event().wait()
+
+    async def close(self):
+        self.left = True
+
+
+async def replay_of(shop, subscription="award", **options):
+    shop.handles(shop.award)
+    async with asyncio.timeout(10):
+        return await replay(shop.service, shop.config, subscription, lambda run: None, **options)
+
+
+async def test_a_run_that_waits_for_its_broker_stops_when_it_is_told_to(tmp_path):
+    broker, stop = Waiting(), asyncio.Event()
+    making = asyncio.create_task(replay_of(Shop(tmp_path), transports=broker, stop=stop))
+    await broker.asked.wait()
+    stop.set()
+    assert await making is False
+    assert broker.left
+
+
+async def test_a_run_that_waits_for_the_process_that_makes_it_stops_when_it_is_told_to(tmp_path, monkeypatch):
+    waiting, stop = asyncio.Event(), asyncio.Event()
+
+    async def resume(_):
+        waiting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RunLog, "resume", resume)
+    shop = Shop(tmp_path)
+    making = asyncio.create_task(replay_of(shop, run="r", transports=shop.transports, stop=stop))
+    await waiting.wait()
+    stop.set()
+    assert await making is False
+
+
+async def test_a_wait_that_is_cancelled_from_outside_is_no_stop(tmp_path):
+    broker = Waiting()
+    making = asyncio.create_task(replay_of(Shop(tmp_path), transports=broker, stop=asyncio.Event()))
+    await broker.asked.wait()
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+
+
+@pytest.mark.parametrize(
+    ("subscription", "options", "problem"),
+    [
+        ("awrd", {}, r"no subscription 'awrd' \(did you mean 'award'\?\)"),
+        ("award", {"run": "r"}, r"no store, which would know how far(.|\n)*loyalty\.store"),
+    ],
+)
+async def test_what_can_not_be_replayed_is_told_before_anything_connects(tmp_path, subscription, options, problem):
+    broker = Waiting()
+    with pytest.raises(ConfigurationError, match=problem):
+        await replay_of(Shop(tmp_path, stored=False), subscription, transports=broker, **options)
+    assert not broker.asked.is_set()
 
 
 async def test_a_run_of_one_subscription_is_not_gone_on_with_by_another(tmp_path):

@@ -115,6 +115,7 @@ class _Progress:
     def end(self, *, done: bool) -> None:
         """Says how it ended."""
         if (run := self._run) is None:
+            typer.echo("stopped before it had begun", err=True)
             return
         ended = "done" if done else f"stopped: go on with --run {run.id}"
         typer.echo(f"{self._clear}{ended}; {_counted(run.counts)}", err=True)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict
 
+from busbridge.contract._change import validated
 from busbridge.contract._faults import class_error, did_you_mean, source_location
 from busbridge.contract._info import ContractInfo
 from busbridge.contract._metadata import KEYWORDS, metadata_problem
 from busbridge.contract._upcasting import described, upcaster_problem, version_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Self
 
     from busbridge.contract._upcasting import Upcaster
     from busbridge.errors import ContractError
@@ -34,6 +36,10 @@ class Contract(BaseModel):
     fields of a body are ignored, so that old readers can read new versions. Bytes travel as base64url: `-` and `_`
     for `+` and `/` (RFC 4648). Numbers that JSON has no word for are refused. pydantic's errors don't show the input,
     which may be a secret.
+
+    What is constructed, or changed by `model_copy`, fits the contract. `model_construct` checks nothing, nor does an
+    assignment to a message that is not frozen, unless `validate_assignment=True`: what these make is published as it
+    is, as long as its values are of the right types.
 
     Whatever is wrong with the metadata is a ContractError at the class statement.
     """
@@ -87,6 +93,14 @@ class Contract(BaseModel):
         if problem or name is None or version is None:
             raise class_error(cls, location, problem or "no metadata")
         cls.__contract__ = ContractInfo(name, version, readable_by or version, key, location)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with the fields in `update` changed. They are validated with the others, as in constructing it.
+
+        Raises pydantic's ValidationError where the changed message does not fit its contract. What is not in `update`
+        is taken over as it is, private attributes too.
+        """
+        return super().model_copy(update=validated(self, update) if update else None, deep=deep)
 
     @classmethod
     def upcaster(cls, from_version: int) -> Callable[[U], U]:

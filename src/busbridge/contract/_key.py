@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from busbridge.contract._base import Contract
 
 KeyOf: TypeAlias = "Callable[[Contract], str | None]"
-"""The key of a message, None for a contract without one. InvalidMessage when the field is empty."""
+"""The key of a message, None for a contract without one. InvalidMessage when the field is empty, or None."""
 
 KEY_TYPES = "str, int, UUID, date, or an Enum or Literal of str or int"
 
@@ -44,8 +44,8 @@ def key_of(field: str, text: Callable[[Any], str], ref: str) -> KeyOf:
     value = attrgetter(field)
 
     def key(message: Contract) -> str:
-        found = text(value(message))
-        if not found:
+        found = value(message)
+        if found is None or not (found := text(found)):
             raise InvalidMessage(f"{ref}: the key field {field!r} is empty, so the message has no place in any order")
         return found
 

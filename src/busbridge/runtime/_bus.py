@@ -23,7 +23,7 @@ from busbridge.runtime.handling._resources import R
 from busbridge.runtime.publishing._batches import in_batches
 from busbridge.runtime.publishing._outcomes import PublishError
 from busbridge.runtime.publishing._publishing import Publishing, missing
-from busbridge.runtime.replays._replaying import replay_of
+from busbridge.runtime.replays._replaying import asked, replay_of
 from busbridge.runtime.replays._streams import Streams
 from busbridge.telemetry import detect
 
@@ -315,9 +315,11 @@ class Bus(Generic[R]):
         Raises ClosedError while the bus is not open; ConfigurationError for what is no subscription of a stream that is
         `replayable`, and for `run` without a store; ValueError. Entering it raises as `read` does, and ReplayTaken.
         """
-        if self._works is None or self._streams is None:
+        if self._works is None:
             raise self._not_open()
-        return replay_of(self._works, self._streams, subscription, start, until, publish, run)
+        config = self._works.config
+        wanted = asked(self.service.name, config, self._transports, subscription, start, until, publish, run)
+        return replay_of(self._works, wanted)
 
     def transaction(self) -> AbstractAsyncContextManager[BusTransaction]:
         """A transaction of the service's store: `async with bus.transaction() as tx: ...`.
@@ -362,7 +364,7 @@ class Bus(Generic[R]):
                 each.cancel()
             results = await asyncio.gather(*failures, return_exceptions=True)
         for result in results:
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
     @property

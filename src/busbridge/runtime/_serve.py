@@ -15,6 +15,7 @@ from busbridge.runtime._transports import InstalledTransports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from types import FrameType
 
     from busbridge.routing import Config, Source
     from busbridge.runtime._service import Service
@@ -146,16 +147,21 @@ async def _either(one: Coroutine[Any, Any, object], other: Coroutine[Any, Any, o
 
 
 class StopSignals:
-    """Sets `stopped` at the first SIGTERM or SIGINT; the second one kills the process, whatever hangs in it."""
+    """Sets `stopped` at the first SIGTERM or SIGINT; the second one kills the process, whatever hangs in it.
+
+    Also where a handler blocks the event loop, which then hears of the first only afterwards. A call into C that never
+    returns keeps both from being heard. Entering raises RuntimeError in any thread but the main one.
+    """
 
     def __init__(self) -> None:
         self.stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._before = {each: signal.getsignal(each) for each in _SIGNALS}
+        self._before = {each: signal.getsignal(each) or signal.SIG_DFL for each in _SIGNALS}
 
     def __enter__(self) -> Self:
         for each in _SIGNALS:
-            self._loop.add_signal_handler(each, self._stop, each)
+            self._loop.add_signal_handler(each, self._stop, each)  # so that a signal wakes the loop
+            signal.signal(each, self._caught)  # and this one is called while the loop does not turn
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,9 +169,13 @@ class StopSignals:
             self._loop.remove_signal_handler(each)
             signal.signal(each, handler)
 
-    def _stop(self, signum: signal.Signals) -> None:
+    def _caught(self, signum: int, _frame: FrameType | None) -> None:
+        """Between two lines of whatever runs: it may write to a log, so it is no place to write to one."""
         for each in _SIGNALS:
-            self._loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)  # not Python's interrupt, which would wait for threads
-        _log.info("%s: stopping; a second one stops at once", signum.name)
-        self.stopped.set()
+        self._loop.call_soon_threadsafe(self._stop, signal.Signals(signum))
+
+    def _stop(self, signum: signal.Signals) -> None:
+        if not self.stopped.is_set():
+            _log.info("%s: stopping; a second one stops at once", signum.name)
+            self.stopped.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from busbridge.errors import (
     AttemptTimedOut,
@@ -32,6 +32,8 @@ UNREADABLE: Final[dict[type[BusbridgeError], Reason]] = {
 }
 """Why a message is dead that never came to a handler."""
 
+_FAILURES: Final = (Exception, asyncio.CancelledError)
+
 
 class Failure(NamedTuple):
     """An attempt that failed."""
@@ -50,11 +52,19 @@ class Failure(NamedTuple):
 
 def failure_of(error: BaseException, bound: Bound) -> Failure:
     """What a handler raised, as a failed attempt. Raises it where it ends the process, CancelledError at a stop."""
-    if not isinstance(error, Exception | asyncio.CancelledError):
+    if not _is_failure(error):
         raise error
     if _is_cancelled():  # also where cleaning up failed: being stopped is no failed attempt
         raise asyncio.CancelledError from error
     return _failed(error, bound)._replace(handler=bound.name, since=moment())
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether an attempt may fail with it. A cancellation that nobody asked for is a failure, also in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        _, others = cast("BaseExceptionGroup[BaseException]", error).split(_FAILURES)
+        return others is None
+    return isinstance(error, _FAILURES)
 
 
 def _failed(error: BaseException, bound: Bound) -> Failure:

@@ -146,7 +146,7 @@ def _in_thread(function: Callable[..., object], executor: Executor, *, takes_con
     async def call(message: Contract, context: object) -> None:
         arguments = (message, context) if takes_context else (message,)
         # In this task's context: the span of the handling is current in the thread as well.
-        run = partial(copy_context().run, function, *arguments)
+        run = partial(copy_context().run, _called, function, *arguments)
         result = await asyncio.get_running_loop().run_in_executor(executor, run)
         if inspect.isawaitable(result):
             if inspect.iscoroutine(result):
@@ -156,3 +156,10 @@ def _in_thread(function: Callable[..., object], executor: Executor, *, takes_con
             )
 
     return call
+
+
+def _called(function: Callable[..., object], *arguments: object) -> object:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # no future can hold one: whoever waits for it would wait for ever
+        raise RuntimeError(f"{_described(function)} raised StopIteration") from error

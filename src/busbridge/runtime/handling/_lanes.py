@@ -73,8 +73,8 @@ class _Lane:
 class Lanes:
     """`count` lanes that call `handle` for each delivery, or `release` where none may begin any more.
 
-    `handle` settles or releases the delivery. An exception out of it is a fault of the pipeline, not of a message: it
-    ends that lane and is raised by `failed`.
+    `handle` settles or releases the delivery, also where it raises. That is a fault of the pipeline, not of a message,
+    or ends the process: it ends that lane and is raised by `failed`.
     """
 
     def __init__(self, count: int, handle: Handle | Together, release: Release, *, ordered: bool) -> None:
@@ -154,14 +154,16 @@ class Lanes:
         loop = asyncio.get_running_loop()
         while True:
             finished = 0
-            while line:
-                delivery = line.popleft()
-                if delivery.session.taking:
-                    await handle(delivery)
-                else:
-                    self._release(delivery)
-                finished += 1
-            self._finish(finished)
+            try:
+                while line:
+                    delivery = line.popleft()
+                    finished += 1  # also where `handle` raises
+                    if delivery.session.taking:
+                        await handle(delivery)
+                    else:
+                        self._release(delivery)
+            finally:
+                self._finish(finished)
             lane.wakeup = wakeup = loop.create_future()
             if not self._ordered:
                 self._idle.append(lane)
@@ -176,9 +178,12 @@ class Lanes:
                     if not line:  # others have taken what was there
                         break
                     taken = [line.popleft() for _ in range(pace.share(len(line)))]
-                    rest = await handle(taken)
+                    rest: Sequence[Delivery] = ()
+                    try:
+                        rest = await handle(taken)
+                    finally:
+                        self._finish(len(taken) - len(rest))
                 self._put_back(lane, rest)
-                self._finish(len(taken) - len(rest))
             lane.wakeup = wakeup = loop.create_future()
             if not self._ordered:
                 self._idle.append(lane)
@@ -202,15 +207,31 @@ class Lanes:
             task.result()
 
     async def drained(self) -> None:
-        """Waits until every delivery put in has been handled or released."""
+        """Waits until every delivery put in has been handled or released. Nothing more is put in.
+
+        What lanes that have died, or die meanwhile, have not begun is released.
+        """
+        for task in self._tasks:
+            task.add_done_callback(self._give_back_unserved)
+        self._give_back_unserved()
         await self._empty.wait()
+
+    def _give_back_unserved(self, _died: object = None) -> None:
+        """Releases what stands in lines without a lane that works."""
+        served = {id(lane.line) for lane, task in zip(self._lanes, self._tasks, strict=True) if not task.done()}
+        for lane in self._lanes:
+            if id(lane.line) not in served:
+                self._give_back(lane)
+
+    def _give_back(self, lane: _Lane) -> None:
+        while lane.line:
+            self._release(lane.line.popleft())
+            self._finish(1)
 
     def give_back(self) -> None:
         """Releases what has not begun."""
         for lane in self._lanes:
-            while lane.line:
-                self._release(lane.line.popleft())
-                self._finish(1)
+            self._give_back(lane)
 
     async def close(self) -> None:
         """Releases what has not begun, cancels what is being handled, and waits for it to end. Twice is fine."""

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from busbridge.errors import SourceEnded
+from busbridge.runtime.handling._context import PublishedInReplay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -70,8 +71,10 @@ class Worker:
             for task in (*self._taking, lanes):
                 if task.done() and not task.cancelled():
                     task.result()
-        except Exception as error:
-            _log.critical("%s has stopped: %s", self.plan.group, error)
+        except (asyncio.CancelledError, PublishedInReplay):  # the latter is told by the run
+            raise
+        except BaseException as error:
+            _log.critical("%s has stopped: %s", self.plan.group, error if isinstance(error, Exception) else repr(error))
             raise
         finally:
             lanes.cancel()

@@ -59,7 +59,6 @@ class Replay:
         self._start = start
         self._until: Until = until
         self._grace = grace
-        self._failed = False
         self._log = self._made_log()
         self._progress: Progress | None = None
         self._source: ReplaySource | None = None
@@ -106,7 +105,6 @@ class Replay:
         finally:
             for each in waiting:
                 each.cancel()
-        self._failed = not self._source.done.is_set()
         _raise_first(done)
         if self._log is not None and self._progress is not None:
             await self._log.keep(self._progress, done=True)
@@ -118,7 +116,7 @@ class Replay:
             self._holding.cancel()
             await asyncio.gather(self._holding, return_exceptions=True)
         if self._worker is not None:
-            await self._worker.stop(0 if self._failed else self._grace)  # a lane that has died finishes nothing
+            await self._worker.stop(self._grace)
         if self._log is not None and self._progress is not None and self.remaining:
             try:
                 await self._log.give_up(self._progress)

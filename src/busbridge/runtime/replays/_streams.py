@@ -46,7 +46,7 @@ class Streams:
         self, destination: str, contract: type[C], start: Start, until: Until, on_invalid: OnInvalid
     ) -> StreamReader[C]:
         """A reader that has not begun. Raises ConfigurationError, ValueError."""
-        stream = self.stream(destination)
+        stream = stream_of(destination, self._config, self._transports)
         reading = Reading(stream, contract, registry_with(self._service.contracts, contract), on_invalid)
         return StreamReader(partial(self._begin, stream, start_of(start), until_of(until)), reading)
 
@@ -72,21 +72,23 @@ class Streams:
             self._stack.push_async_exit(stack.pop_all())
         return transport
 
-    def stream(self, name: str) -> Destination:
-        """A destination that can be read. Raises ConfigurationError."""
-        destination = self._config.destinations.get(name)
-        if destination is None:
-            raise self._refused(f"there is no destination {name!r}", (), _near(name, self._config.destinations))
-        if destination.kind is not Kind.STREAM:
-            problem = f"{name!r} can't be read: it is a {destination.kind}, and only a stream keeps its messages"
-            raise self._refused(problem, (name,), None)
-        if not self._transports.find(self._config.transports[destination.transport]).capabilities.replayable:
-            problem = f"{name!r} can't be read: transport {destination.transport!r} does not offer it"
-            raise self._refused(problem, (name,), None)
-        return destination
 
-    def _refused(self, problem: str, path: tuple[str, ...], hint: str | None) -> ConfigurationError:
-        return ConfigurationError([Fault(problem, self._config.locate(("destinations", *path)), hint)])
+def stream_of(name: str, config: Config, transports: Transports) -> Destination:
+    """A destination that can be read. Raises ConfigurationError."""
+    destination = config.destinations.get(name)
+    if destination is None:
+        raise _refused(f"there is no destination {name!r}", config, (), _near(name, config.destinations))
+    if destination.kind is not Kind.STREAM:
+        problem = f"{name!r} can't be read: it is a {destination.kind}, and only a stream keeps its messages"
+        raise _refused(problem, config, (name,))
+    if not transports.find(config.transports[destination.transport]).capabilities.replayable:
+        problem = f"{name!r} can't be read: transport {destination.transport!r} does not offer it"
+        raise _refused(problem, config, (name,))
+    return destination
+
+
+def _refused(problem: str, config: Config, path: tuple[str, ...], hint: str | None = None) -> ConfigurationError:
+    return ConfigurationError([Fault(problem, config.locate(("destinations", *path)), hint)])
 
 
 def _near(name: str, known: Mapping[str, object]) -> str | None:
