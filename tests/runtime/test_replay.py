@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -239,7 +240,8 @@ async def test_a_handler_that_publishes_stops_a_run_that_was_not_told_what_becom
             async with bus.replay("award", run="r") as replay:
                 await replay.finished()
         assert not shop.dead_letters()
-        assert not caplog.records, "the error says all: no handler was cancelled"
+        warned = [each for each in caplog.records if each.levelno >= logging.WARNING]
+        assert not warned, "the error says all: no handler was cancelled"
         async with bus.replay("award", run="r", publish="send") as replay:
             await replay.finished()
         found = [each async for each in bus.read("awards", Awarded)]
