@@ -137,6 +137,8 @@ def test_a_misspelt_key_of_a_topic_is_refused_with_what_was_meant() -> None:
     [
         ("shop.order-cancelled",),
         ("legacy.invoice",),
+        ("shop.order-created-v2",),
+        ("shop.order-created", "shop.orders-eu.paid-1"),
         ("shop.order-created", "shop.order-create"),
         ("shop.*", "shop.order-creatd"),
         ("shop.order-creat.#",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from textwrap import dedent
 
@@ -170,24 +171,33 @@ async def test_what_is_no_configuration_is_told_with_what_is_one(source):
         await Bus(Service("stock"), source).__aenter__()
 
 
-def test_a_handler_of_what_is_routed_past_its_subscription_is_a_fault(config):
-    (fault,) = problems(handled(Service("stock"), contract=Reserved), on_topic(config, match=["shop.placed", "a.*"]))
-    assert "services.stock.subscriptions.reserve.match: 'shop.reserved' is handled here, and never comes" in fault
-    assert "routed to events with the key 'shop.reserved', and this takes shop.placed, a.*" in fault
-    assert "add shop.reserved to `match`" in fault
+async def missed(service, config, caplog):
+    """What the service is warned of when it opens."""
+    assert problems(service, config) == []
+    async with Bus(service, config, transports=MemoryTransports()):
+        return [each.message for each in caplog.records if each.levelno == logging.WARNING]
+
+
+async def test_what_is_routed_past_its_handler_is_warned_of(config, caplog):
+    service = handled(Service("stock"), contract=Reserved)
+    (line,) = await missed(service, on_topic(config, match=["shop.placed", "a.*"]), caplog)
+    assert line.startswith("shop.reserved is routed to events with the key shop.reserved, past stock.reserve")
+    assert "takes shop.placed, a.*: add shop.reserved to its `match`" in line
 
 
 @pytest.mark.parametrize(
     "keys", [{}, {"match": "shop.*"}, {"match": "shop.res*"}, {"headers": {"region": "eu"}}, {"match": "shop.reserved"}]
 )
-def test_a_handler_of_what_its_subscription_may_take_is_none(config, keys):
-    assert problems(handled(Service("stock"), contract=Reserved), on_topic(config, **keys)) == []
+async def test_what_its_subscription_may_take_is_not(config, keys, caplog):
+    assert await missed(handled(Service("stock"), contract=Reserved), on_topic(config, **keys), caplog) == []
 
 
-def test_what_only_other_producers_write_may_be_handled_whatever_its_key(config):
-    assert problems(handled(Service("stock"), contract=Placed), on_topic(config, match="legacy.key")) == []
+async def test_what_only_other_producers_write_may_be_handled_whatever_its_key(config, caplog):
+    service = handled(Service("stock"), contract=Placed)
+    assert await missed(service, on_topic(config, match="legacy.key"), caplog) == []
     config["destinations"]["events"]["assume"] = "shop.reserved@1"
-    assert problems(handled(Service("stock"), contract=Reserved), on_topic(config, match="legacy.key")) == []
+    service = handled(Service("stock"), contract=Reserved)
+    assert await missed(service, on_topic(config, match="legacy.key"), caplog) == []
 
 
 def test_a_misspelt_match_is_told_once(config):

@@ -48,7 +48,7 @@ def flows(config: Config, services: Sequence[Service[Any]]) -> list[Flow]:
 
 def warnings(config: Config, services: Iterable[Service[Any]]) -> list[str]:
     """A line for each contract that a service handles and no route brings to it: right, or forgotten."""
-    found = (_warning(service, each) for service in services for each in unreached(service, config))
+    found = (each.words(service.name) for service in services for each in unreached(service, config))
     return list(dict.fromkeys(found))
 
 
@@ -84,13 +84,6 @@ def _wayless(service: Service[Any], each: Unreached) -> Flow:
         return Flow(each.contract, _NO_ROUTE, f"{service.name}\n{each.subscription}", _described(each.handler))
     destination = f"{each.plan.destination.name}\n{_NO_ROUTE}"
     return Flow(each.contract, destination, _described_plan(each.plan), _described(each.handler))
-
-
-def _warning(service: Service[Any], each: Unreached) -> str:
-    by_headers = each.plan is not None and any(binding.headers for binding in each.plan.bindings)
-    or_so = ", or what is published with its headers" if by_headers else ""
-    where = f"{service.name}.{each.subscription}"
-    return f"no route brings {each.contract} to {where}: only what other producers write there{or_so}"
 
 
 def _described_plan(plan: SubscriptionPlan) -> str:

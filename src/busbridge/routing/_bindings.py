@@ -6,6 +6,7 @@ that are routed to the topic, and becomes one exact key for each.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from busbridge.routing._faults import nearest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from busbridge.routing._problems import Problems
 
 _LONGEST: Final = 255
+_WORD: Final = re.compile(r"[^.\-_]+")
+_SHORT: Final = 3
 _MISSPELT: Final = 0.9
 """Above it are typing errors, below it `shop.order-created` and `shop.order-cancelled`."""
 
@@ -60,10 +63,23 @@ def _refuse_misspelt(pattern: str, left: Sequence[str], path: KeyPath, problems:
     """
     if "*" in pattern or "#" in pattern or pattern in left or problems.unread.incomplete(("routes",)):
         return
-    if close := nearest(pattern, left, _MISSPELT):
+    close = nearest(pattern, left, _MISSPELT)
+    if close and not _is_variant(pattern, close):
         problem = f"no contract is routed to the topic with the key {pattern!r}"
         hint = f"did you mean {close}? If another producer writes {pattern}, give a route this routing_key"
         problems.add(path, problem, hint)
+
+
+def _is_variant(one: str, other: str) -> bool:
+    """Whether they differ in short words, in numbers or in how many words there are: on purpose, most likely.
+
+    As `order.v1`, `order.v2` and `order.v1-eu` do.
+    """
+    words, others = _WORD.findall(one), _WORD.findall(other)
+    if len(words) != len(others):
+        return True
+    pairs = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+    return all(min(map(len, pair)) <= _SHORT or any(map(str.isdigit, "".join(pair))) for pair in pairs)
 
 
 def _expanded(pattern: str, keys: Sequence[str], path: KeyPath, problems: Problems) -> Sequence[str]:

@@ -13,6 +13,7 @@ from busbridge.runtime._opening import (
     opened_store,
     publishing_through,
     senders_through,
+    tell_unreached,
     tell_without_store,
 )
 from busbridge.runtime._startup import joined
@@ -154,6 +155,7 @@ class Bus(Generic[R]):
     async def _subscribe(self, stack: AsyncExitStack, config: Config, works: Works) -> None:
         if not self.service.subscriptions:
             return
+        tell_unreached(self.service, config)
         if self._storing is None:
             tell_without_store(self.service.name)
         stack.push_async_callback(self._stop, config.stop_grace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from busbridge.runtime._reach import unreached
 from busbridge.runtime._startup import used_transports
 from busbridge.runtime.publishing._publishing import Publishing
 from busbridge.runtime.publishing._sender import Sender
@@ -42,6 +43,12 @@ def tell_without_store(service: str) -> None:
         service,
         service,
     )
+
+
+def tell_unreached(service: Service[Any], config: Config) -> None:
+    """Warns of what is routed past the handlers that are there for it: nothing fails where it never comes."""
+    for line in dict.fromkeys(each.words(service.name) for each in unreached(service, config) if each.key):
+        _log.warning("%s", line)
 
 
 async def connected(

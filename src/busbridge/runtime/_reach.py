@@ -1,17 +1,16 @@
-"""Which handlers the routes of a configuration lead to, and which they can't."""
+"""Which handlers no route of a configuration leads to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from busbridge.contract import info_of
-from busbridge.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from busbridge.routing import Config, Reading, RouteTarget, SubscriptionPlan
-    from busbridge.runtime._service import Service, Subscription
+    from busbridge.routing import Config, RouteTarget, SubscriptionPlan
+    from busbridge.runtime._service import Service
     from busbridge.runtime.handling._handler import Handler
 
 
@@ -23,6 +22,21 @@ class Unreached(NamedTuple):
     handler: Handler
     plan: SubscriptionPlan | None
     """What the configuration says of the subscription; None: nothing."""
+    key: str = ""
+    """The routing key by which it is routed to the subscription's topic, where it does not match; else empty."""
+
+    def words(self, service: str) -> str:
+        """A line that says so."""
+        where = f"{service}.{self.subscription}"
+        if self.key and self.plan is not None:
+            taken = ", ".join(str(each.pattern) for each in self.plan.bindings)
+            return (
+                f"{self.contract} is routed to {self.plan.destination.name} with the key {self.key}, past {where}, "
+                f"which takes {taken}: add {self.key} to its `match`, unless only what others write is meant"
+            )
+        by_headers = self.plan is not None and any(binding.headers for binding in self.plan.bindings)
+        or_so = ", or what is published with its headers" if by_headers else ""
+        return f"no route brings {self.contract} to {where}: only what other producers write there{or_so}"
 
 
 def unreached(service: Service[Any], config: Config) -> Iterator[Unreached]:
@@ -32,51 +46,26 @@ def unreached(service: Service[Any], config: Config) -> Iterator[Unreached]:
         plan = plans.get(name)
         for handler in subscription.handlers:
             for contract in dict.fromkeys(info_of(each).name for each in handler.contracts):
-                if plan is None or not _is_reached(contract, plan, config):
-                    yield Unreached(name, contract, handler, plan)
+                if plan is None:
+                    yield Unreached(name, contract, handler, None)
+                elif not _is_reached(contract, plan, config):
+                    yield Unreached(name, contract, handler, plan, _missed(contract, plan, config))
 
 
-def unbound(service: Service[Any], reading: Reading) -> Iterator[Fault]:
-    """A fault for each contract that is routed to the topic of a subscription that handles it, past its `match`.
+def _missed(contract: str, plan: SubscriptionPlan, config: Config) -> str:
+    """The key that the contract is routed with, past the subscription. Empty where its messages may come all the same.
 
-    Who can't be told of: contracts that no route leads to the topic, which other producers may write there with any
-    key; a topic that is said to hold them whatever their key (`assume`); and a match on headers, which may be given
-    with each message.
+    By their headers, which may be given with each message; or since the topic is said to hold them, whatever their key.
     """
-    config = reading.config
-    for name, plan in _plans(service, config).items():
-        path = ("services", service.name, "subscriptions", name)
-        if name in service.subscriptions and not _is_told(path, reading):
-            yield from _past(plan, service.subscriptions[name], reading)
-
-
-def _past(plan: SubscriptionPlan, subscription: Subscription[Any], reading: Reading) -> Iterator[Fault]:
-    if any(binding.pattern is None for binding in plan.bindings):
-        return
-    where = reading.config.locate(("services", plan.service, "subscriptions", plan.name, "match"))
-    taken = ", ".join(str(binding.pattern) for binding in plan.bindings)
-    for contract in dict.fromkeys(info_of(each).name for each in subscription.contracts):
-        target = _target(contract, plan, reading.config)
-        if target is None or _is_reached(contract, plan, reading.config) or _is_assumed(contract, plan):
-            continue
-        if reading.unread.within(("routes", contract)):
-            continue
-        problem = (
-            f"{contract!r} is handled here, and never comes: "
-            f"it is routed to {plan.destination.name} with the key {target.routing_key!r}, and this takes {taken}"
-        )
-        yield Fault(problem, where, f"add {target.routing_key} to `match`, or remove the handler")
+    target = _target(contract, plan, config)
+    if target is None or _is_assumed(contract, plan) or any(each.pattern is None for each in plan.bindings):
+        return ""
+    return target.routing_key
 
 
 def _plans(service: Service[Any], config: Config) -> dict[str, SubscriptionPlan]:
     section = config.services.get(service.name)
     return dict(section.subscriptions) if section else {}
-
-
-def _is_told(path: tuple[str, ...], reading: Reading) -> bool:
-    """Whether there is a fault in what a subscription matches already: what follows from it is not told."""
-    match = (*path, "match")
-    return reading.unread.within(match) or any(each.location.path[: len(match)] == match for each in reading.faults)
 
 
 def _target(contract: str, plan: SubscriptionPlan, config: Config) -> RouteTarget | None:

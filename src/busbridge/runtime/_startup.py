@@ -13,7 +13,6 @@ from busbridge.contract import Registry, Writer, info_of
 from busbridge.errors import ConfigurationError, ContractError, Fault
 from busbridge.routing import Config, in_order, read
 from busbridge.runtime._names import misspelt, misspelt_faults, twice_given
-from busbridge.runtime._reach import unbound
 from busbridge.runtime._transport_faults import transport_faults
 from busbridge.runtime.exactly_once._faults import exactly_once_faults
 
@@ -97,7 +96,6 @@ def _service_faults(service: Service[Any], reading: Reading, spare: Collection[s
     yield from _route_faults(service, reading, spare)
     if named:
         yield from _subscription_faults(service, reading)
-    yield from unbound(service, reading)
     yield from exactly_once_faults(service, reading)
 
 
