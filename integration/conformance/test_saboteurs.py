@@ -100,14 +100,21 @@ def test_is_noticed_on_kafka_when_the_network_is_silent(saboteur, case, private_
     must_fail(f"{case}-stream", KafkaRig(private_kafka, maker=maker))
 
 
+WHEN_IT_GOES = ["C02-confirmed_is_durable", "C30-restart_under_load"]
+
+
 @pytest.mark.faults
-def test_is_noticed_on_rabbitmq_when_the_broker_is_killed(private_rabbitmq):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", WHEN_IT_GOES)
+def test_is_noticed_on_rabbitmq_when_the_broker_goes(private_rabbitmq, case):
     maker = lambda settings: network_saboteurs.confirms_in_haste(RabbitMQTransport(settings))  # noqa: E731
     rig = RabbitMQRig(private_rabbitmq, maker=maker, restartable=True)
-    must_fail("C02-confirmed_is_durable-queue", rig, patience=COMES_BACK)
+    must_fail(f"{case}-queue", rig, patience=COMES_BACK)
 
 
 @pytest.mark.faults
-def test_is_noticed_on_kafka_when_the_broker_is_killed(private_kafka):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", WHEN_IT_GOES)
+def test_is_noticed_on_kafka_when_the_broker_goes(private_kafka, case):
     rig = KafkaRig(private_kafka, maker=kafka_saboteurs.WantsNoAnswer, restartable=True)
-    must_fail("C02-confirmed_is_durable-stream", rig, patience=COMES_BACK)
+    must_fail(f"{case}-stream", rig, patience=COMES_BACK)
